@@ -1,0 +1,178 @@
+// swift-tools-version: 6.2
+// Roost: Kafka as one native Linux system. The module graph is docs/architecture.md; arrows never cycle
+// and never point up.
+import Foundation
+import PackageDescription
+
+// The strict settings every Swift target gets (STYLE: Swift 6 mode, warnings are errors).
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+let strictC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
+
+let root = Context.packageDirectory
+@MainActor func exists(_ path: String) -> Bool {
+  FileManager.default.fileExists(atPath: root + "/" + path)
+}
+
+var targets: [Target] = []
+var products: [Product] = []
+
+@MainActor func deps(_ names: [String]) -> [Target.Dependency] {
+  names.map { .init(stringLiteral: $0) }
+}
+
+/// A Swift library target in Sources/<name>, and its tests in Tests/<name>Tests.
+@MainActor func module(
+  _ name: String, _ dependencies: [String] = [], testing: [String] = [], resources: [Resource] = []
+) {
+  guard exists("Sources/\(name)") else { return }
+  targets.append(
+    .target(
+      name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: strict))
+  guard exists("Tests/\(name)Tests") else { return }
+  targets.append(
+    .testTarget(
+      name: "\(name)Tests", dependencies: deps([name] + dependencies + testing),
+      swiftSettings: strict))
+}
+
+@MainActor func readme(_ name: String) -> [String] {
+  exists("Sources/\(name)/README.md") ? ["README.md"] : []
+}
+
+/// A C target: shims that Swift cannot express, or a public ABI header.
+@MainActor func cmodule(_ name: String, linked: [LinkerSetting] = []) {
+  guard exists("Sources/\(name)") else { return }
+  targets.append(
+    .target(name: name, exclude: readme(name), cSettings: strictC, linkerSettings: linked))
+}
+
+/// A C library of the system (Debian's -dev package), as a module map in Sources/<name>.
+@MainActor func system(_ name: String) {
+  guard exists("Sources/\(name)") else { return }
+  targets.append(.systemLibrary(name: name, path: "Sources/\(name)"))
+}
+
+/// A shared object that roost-host dlopens: one exported symbol, bound to itself.
+@MainActor func sharedObject(
+  _ name: String, target: String, _ dependencies: [String], exports: String
+) {
+  guard exists("Sources/\(target)") else { return }
+  targets.append(
+    .target(
+      name: target, dependencies: deps(dependencies), exclude: readme(target),
+      swiftSettings: strict,
+      linkerSettings: [
+        .unsafeFlags([
+          "-Xlinker", "--version-script=\(root)/\(exports)", "-Xlinker", "-Bsymbolic",
+        ])
+      ]))
+  products.append(.library(name: name, type: .dynamic, targets: [target]))
+}
+
+@MainActor func program(_ name: String, _ dependencies: [String]) {
+  guard exists("Sources/\(name)") else { return }
+  targets.append(
+    .executableTarget(
+      name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: strict))
+  products.append(.executable(name: name, targets: [name]))
+}
+
+// C: shims, ABIs, and the libraries of the system.
+cmodule("CRoostLinux")
+cmodule("CRoostModule")
+cmodule("CRoostPlugin")
+system("CRaft")
+system("CYAML")
+system("CSystemd")
+system("CZlib")
+system("CZstd")
+system("CLZ4")
+system("CSnappy")
+
+// The floor: no I/O, then every syscall, then the loop.
+module("RoostBase", ["CRoostLinux"])
+module("RoostSystem", ["RoostBase", "CRoostLinux"])
+module("RoostReactor", ["RoostBase", "RoostSystem", "CRoostLinux"])
+
+// The wire.
+module("RoostWire", ["RoostBase"])
+module("RoostCompression", ["RoostBase", "CZlib", "CZstd", "CLZ4", "CSnappy"])
+module("RoostMessages", ["RoostBase", "RoostWire"])
+module("RoostMessagesStored", ["RoostBase", "RoostWire"])
+module("RoostMessagesPrivate", ["RoostBase", "RoostWire"])
+module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])
+module("RoostSchema", ["RoostBase"])
+
+// The roles.
+module(
+  "RoostStorage",
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostCompression", "RoostRecords"])
+module(
+  "RoostNetwork",
+  ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"])
+module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"])
+module(
+  "RoostCoordinator",
+  [
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
+    "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "CRaft", "CRoostLinux",
+    "CRoostModule",
+  ])
+module(
+  "RoostBroker",
+  [
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
+    "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "RoostStorage",
+    "RoostCompression", "CRoostLinux", "CRoostModule",
+  ])
+module("RoostPluginKit", ["CRoostPlugin"])
+module(
+  "RoostPluginHost",
+  [
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessagesPrivate", "CRoostPlugin",
+    "CRoostLinux", "CRoostModule",
+  ])
+module("RoostSpec", ["RoostBase", "RoostSystem", "CYAML"])
+module(
+  "RoostSupervisor",
+  [
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessagesPrivate", "RoostSpec",
+    "CRoostLinux", "CSystemd",
+  ])
+module(
+  "RoostClient",
+  [
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostRecords",
+    "RoostCompression", "CRoostLinux",
+  ])
+module("RoostSimulation", ["RoostBase", "RoostSystem"])
+
+// What roost-host dlopens.
+let moduleExports = "Sources/CRoostModule/module.exports"
+sharedObject(
+  "roost-broker", target: "RoostBrokerModule", ["RoostBroker", "CRoostModule"],
+  exports: moduleExports)
+sharedObject(
+  "roost-coordinator", target: "RoostCoordinatorModule", ["RoostCoordinator", "CRoostModule"],
+  exports: moduleExports)
+sharedObject(
+  "roost-plugin-host", target: "RoostPluginHostModule", ["RoostPluginHost", "CRoostModule"],
+  exports: moduleExports)
+
+// Thin executables: parse, wire up, run.
+program("roost-codegen", ["RoostSchema", "RoostBase"])
+program(
+  "roost-host",
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "CRoostLinux", "CRoostModule"])
+program("roostd", ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor"])
+program(
+  "roost",
+  ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor", "RoostClient", "RoostRecords"])
+
+let package = Package(name: "roost", products: products, targets: targets)
