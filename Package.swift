@@ -175,4 +175,8 @@ program(
   "roost",
   ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor", "RoostClient", "RoostRecords"])
 
+if exists("Tests/TidyTests") {
+  targets.append(.testTarget(name: "TidyTests", swiftSettings: strict))
+}
+
 let package = Package(name: "roost", products: products, targets: targets)
