@@ -83,6 +83,15 @@ var products: [Product] = []
   products.append(.executable(name: name, targets: [name]))
 }
 
+/// An executable in C alone.
+@MainActor func cprogram(_ name: String, linked: [LinkerSetting] = []) {
+  guard exists("Sources/\(name)") else { return }
+  targets.append(
+    .executableTarget(
+      name: name, exclude: readme(name), cSettings: strictC, linkerSettings: linked))
+  products.append(.executable(name: name, targets: [name]))
+}
+
 // C: shims, ABIs, and the libraries of the system.
 cmodule("CRoostLinux")
 cmodule("CRoostModule")
@@ -166,10 +175,19 @@ sharedObject(
   exports: moduleExports)
 
 // Thin executables: parse, wire up, run.
+// Alone and static, no Swift runtime: it lives between spawn and exec.
+cprogram(
+  "roost-exec",
+  linked: [
+    .unsafeFlags([
+      "-nostartfiles", "-static-stdlib", "-Xclang-linker", "-static", "-Xclang-linker",
+      "-Wno-unused-command-line-argument",
+    ])
+  ])
 program("roost-codegen", ["RoostSchema", "RoostBase"])
 program(
   "roost-host",
-  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "CRoostLinux", "CRoostModule"])
+  ["RoostBase", "RoostSystem", "RoostWire", "CRoostLinux", "CRoostModule"])
 program("roostd", ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor"])
 program(
   "roost",

@@ -39,8 +39,9 @@ typedef struct roost_log_field {
   roost_bytes value;
 } roost_log_field;
 
-// A socket handed down by LISTEN_FDS, already bound; the supervisor calls listen(2) when the module is
-// ready (a module under systemd alone, or by hand, finds it listening already). The module does not close it.
+// A socket handed down by LISTEN_FDS, already bound, non-blocking; the supervisor calls listen(2) when the module is
+// ready (a module under systemd alone finds it listening already). Until then accept fails with EINVAL and epoll
+// reports a hang-up once: watch it edge-triggered, and accept until EAGAIN or EINVAL. The module does not close it.
 typedef struct roost_listener {
   const char *name;
   int32_t fd;
@@ -56,7 +57,7 @@ typedef struct roost_host {
   uint64_t magic;
   uint16_t major;
   uint16_t minor;
-  void *self; // first argument of every function below
+  void *context; // first argument of every function below
 
   const char *role;     // "coordinator", "broker", "interceptor", "partitioner"
   const char *instance; // the id or name within the role: "1", "mask"
@@ -71,21 +72,24 @@ typedef struct roost_host {
   uint64_t watchdog_usec;
 
   // Writes one event. message is one line.
-  void (*log)(void *self, int32_t severity, roost_bytes message, const roost_log_field *fields,
+  void (*log)(void *context, int32_t severity, roost_bytes message, const roost_log_field *fields,
               size_t field_count);
   // The least severe level that is written; above it log() need not be called.
-  int32_t (*log_level)(void *self);
-  // Says that every listener may be opened: READY=1.
-  void (*ready)(void *self);
+  int32_t (*log_level)(void *context);
+  // Says that every listener may be opened: READY=1. The supervisor opens them a moment later.
+  void (*ready)(void *context);
   // One line on what the module does now: STATUS=.
-  void (*status)(void *self, roost_bytes text);
+  void (*status)(void *context, roost_bytes text);
   // Asks for more time while starting or stopping: EXTEND_TIMEOUT_USEC=.
-  void (*extend_timeout)(void *self, uint64_t microseconds);
+  void (*extend_timeout)(void *context, uint64_t microseconds);
   // WATCHDOG=1. The caller has just seen every reactor and the I/O pool turn.
-  void (*watchdog_ping)(void *self);
+  void (*watchdog_ping)(void *context);
   // Sets the function that lists the module's metrics; called from the host's control thread. Null removes it.
-  void (*set_metrics)(void *self, void (*collect)(void *context, void *sink, roost_metric_emit emit),
-                      void *context);
+  void (*set_metrics)(void *context, void (*collect)(void *collector, void *sink, roost_metric_emit emit),
+                      void *collector);
+  // Tells the supervisor a fact about this process, by name: "BROKER_EPOCH" with the decimal epoch, once the broker
+  // is registered. Sent as X_ROOST_<name>= on the notify socket.
+  void (*report)(void *context, roost_bytes name, roost_bytes value);
 } roost_host;
 
 // What a module says of itself. Static storage.

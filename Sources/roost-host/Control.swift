@@ -1,0 +1,52 @@
+internal import CRoostLinux
+internal import Glibc
+internal import RoostSystem
+
+/// The control thread: signals, and what the supervisor asks. It runs beside the module for as long as the process
+/// lives, and never waits for the module.
+final class Control: Sendable {
+  private let host: Host
+  private let signals: SignalFD
+  private let exit: @Sendable (Int32) -> Never
+
+  /// `exit` ends the process at once.
+  init(host: Host, signals: SignalFD, exit: @escaping @Sendable (Int32) -> Never) {
+    self.host = host
+    self.signals = signals
+    self.exit = exit
+  }
+
+  /// Starts the thread; it holds `self` for good.
+  func start() {
+    var thread = pthread_t()
+    let me = Unmanaged.passRetained(self).toOpaque()
+    let result = pthread_create(
+      &thread, nil,
+      { pointer in
+        // The pointer was retained for this thread just above.
+        let me = Unmanaged<Control>.fromOpaque(pointer.unsafelyUnwrapped).takeUnretainedValue()
+        roost_thread_name("control")
+        me.run()
+      }, me)
+    precondition(result == 0, "a thread can be made at start")
+    pthread_detach(thread)
+  }
+
+  private func run() -> Never {
+    var stopping = false
+    while true {
+      var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
+      _ = poll(&entry, 1, -1)
+      while let received = signals.next() {
+        let name = ExitStatus.name(ofSignal: received.signal)
+        if stopping {
+          host.log.warning("\(name) again from process \(received.sender): ending at once")
+          exit(128 + received.signal)
+        }
+        stopping = true
+        host.log.debug("\(name) from process \(received.sender): finishing")
+        host.askToStop()
+      }
+    }
+  }
+}
