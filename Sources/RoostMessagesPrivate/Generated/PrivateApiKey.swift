@@ -4,25 +4,53 @@
 /// The API keys, by the number in a request's header.
 public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
   case brokerDied = 10000
+  case childHello = 10010
+  case childMetrics = 10011
+  case clusterStatus = 10020
+  case clusterStop = 10021
+  case pluginHello = 10030
+  case pluginProduce = 10031
+  case pluginPartition = 10032
 
   /// The API's name, without Request or Response.
   public var name: String {
     switch self {
     case .brokerDied: "BrokerDied"
+    case .childHello: "ChildHello"
+    case .childMetrics: "ChildMetrics"
+    case .clusterStatus: "ClusterStatus"
+    case .clusterStop: "ClusterStop"
+    case .pluginHello: "PluginHello"
+    case .pluginProduce: "PluginProduce"
+    case .pluginPartition: "PluginPartition"
     }
   }
 
   /// The versions that the messages of this API are generated for.
   public var validVersions: ClosedRange<Int16> {
     switch self {
-    case .brokerDied: 0...0
+    case .brokerDied: 1...1
+    case .childHello: 1...1
+    case .childMetrics: 1...1
+    case .clusterStatus: 1...1
+    case .clusterStop: 1...1
+    case .pluginHello: 1...1
+    case .pluginProduce: 1...1
+    case .pluginPartition: 1...1
     }
   }
 
   /// The first flexible version (KIP-482); `Int16.max` where there is none.
   public var firstFlexibleVersion: Int16 {
     switch self {
-    case .brokerDied: 0
+    case .brokerDied: 1
+    case .childHello: 1
+    case .childMetrics: 1
+    case .clusterStatus: 1
+    case .clusterStop: 1
+    case .pluginHello: 1
+    case .pluginProduce: 1
+    case .pluginPartition: 1
     }
   }
 
