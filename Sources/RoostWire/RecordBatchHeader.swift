@@ -87,6 +87,48 @@ public struct RecordBatchHeader: Equatable, Sendable {
     recordCount = load(Self.recordCountAt, as: Int32.self)
   }
 
+  /// The header of a batch of format v2. Its checksum is computed when it is written.
+  public init(
+    baseOffset: Int64, batchLength: Int32, partitionLeaderEpoch: Int32, attributes: Attributes,
+    lastOffsetDelta: Int32, baseTimestamp: Int64, maxTimestamp: Int64, producerId: Int64,
+    producerEpoch: Int16, baseSequence: Int32, recordCount: Int32
+  ) {
+    self.baseOffset = baseOffset
+    self.batchLength = batchLength
+    self.partitionLeaderEpoch = partitionLeaderEpoch
+    self.magic = 2
+    self.crc = 0
+    self.attributes = attributes
+    self.lastOffsetDelta = lastOffsetDelta
+    self.baseTimestamp = baseTimestamp
+    self.maxTimestamp = maxTimestamp
+    self.producerId = producerId
+    self.producerEpoch = producerEpoch
+    self.baseSequence = baseSequence
+    self.recordCount = recordCount
+  }
+
+  /// Writes the header over the first 61 bytes of `batch`, which is one whole batch, with the checksum of the rest.
+  public func write(to batch: UnsafeMutableRawBufferPointer) {
+    precondition(batch.count == totalSize && batch.count >= Self.size)
+    func store<T: FixedWidthInteger>(_ value: T, _ at: Int) {
+      batch.storeBytes(of: value.bigEndian, toByteOffset: at, as: T.self)
+    }
+    store(baseOffset, Self.baseOffsetAt)
+    store(batchLength, Self.batchLengthAt)
+    store(partitionLeaderEpoch, Self.partitionLeaderEpochAt)
+    store(magic, Self.magicAt)
+    store(attributes.rawValue, Self.attributesAt)
+    store(lastOffsetDelta, Self.lastOffsetDeltaAt)
+    store(baseTimestamp, Self.baseTimestampAt)
+    store(maxTimestamp, Self.maxTimestampAt)
+    store(producerId, Self.producerIdAt)
+    store(producerEpoch, Self.producerEpochAt)
+    store(baseSequence, Self.baseSequenceAt)
+    store(recordCount, Self.recordCountAt)
+    store(Self.computedCRC(of: UnsafeRawBufferPointer(batch)), Self.crcAt)
+  }
+
   /// Stamps what the leader decides into a batch: both fields lie outside the CRC.
   @inlinable
   public static func stamp(
