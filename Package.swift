@@ -112,7 +112,17 @@ module("RoostReactor", ["RoostBase", "RoostSystem", "CRoostLinux"])
 // The wire.
 module("RoostWire", ["RoostBase"])
 module("RoostCompression", ["RoostBase", "CZlib", "CZstd", "CLZ4", "CSnappy"])
-module("RoostMessages", ["RoostBase", "RoostWire"])
+// The JSON face of the messages: for the tests alone, generated beside them.
+if exists("Tests/RoostMessagesJSON") {
+  targets.append(
+    .target(
+      name: "RoostMessagesJSON",
+      dependencies: deps(["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"]),
+      path: "Tests/RoostMessagesJSON", swiftSettings: strict))
+}
+module(
+  "RoostMessages", ["RoostBase", "RoostWire"],
+  testing: ["RoostMessagesStored", "RoostMessagesJSON", "CZlib"])
 module("RoostMessagesStored", ["RoostBase", "RoostWire"])
 module("RoostMessagesPrivate", ["RoostBase", "RoostWire"])
 module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])

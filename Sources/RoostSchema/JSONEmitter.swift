@@ -4,6 +4,7 @@ enum JSONEmitter {
     var out = Source()
     out.lines(generatedHeader)
     out.line()
+    if Generator.usesUUID(file) { out.line("import RoostBase") }
     out.line("public import \(module)")
     for message in file.messages {
       for structure in [message.root] + message.structures {

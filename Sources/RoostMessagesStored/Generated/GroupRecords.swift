@@ -462,7 +462,7 @@ public struct ConsumerGroupMemberMetadataValue: WireMessage {
   public var rebalanceTimeoutMs: Int32 = -1
   public var serverAssignor: String? = ""
   /// Tag 0.
-  public var classicMemberMetadata: ClassicMemberMetadata? = nil
+  public var classicMemberMetadata: ClassicMemberMetadata? = ClassicMemberMetadata()
   /// Tagged fields that this release does not know, kept to be written back.
   public var unknownTags: UnknownTags?
 
@@ -503,9 +503,9 @@ public struct ConsumerGroupMemberMetadataValue: WireMessage {
     writer.int32(self.rebalanceTimeoutMs)
     try writer.nullableString(self.serverAssignor, compact: true)
     var tags = TagWriter(self.unknownTags)
-    if self.classicMemberMetadata != nil { tags.known += 1 }
+    if self.classicMemberMetadata?.isInitial != true { tags.known += 1 }
     tags.begin(&writer)
-    if self.classicMemberMetadata != nil {
+    if self.classicMemberMetadata?.isInitial != true {
       try tags.open(0, &writer)
       try writer.nullableStructure(self.classicMemberMetadata, version: version)
       tags.close(&writer)
@@ -768,7 +768,7 @@ public struct ConsumerGroupCurrentMemberAssignmentValue: WireMessage {
     public var topicId: UUID = .zero
     public var partitions: [Int32] = []
     /// Tag 0.
-    public var assignmentEpochs: [Int32]? = nil
+    public var assignmentEpochs: [Int32]? = []
     /// Tagged fields that this release does not know, kept to be written back.
     public var unknownTags: UnknownTags?
 
@@ -795,9 +795,9 @@ public struct ConsumerGroupCurrentMemberAssignmentValue: WireMessage {
       writer.uuid(self.topicId)
       try writer.integers(self.partitions, compact: true)
       var tags = TagWriter(self.unknownTags)
-      if self.assignmentEpochs != nil { tags.known += 1 }
+      if self.assignmentEpochs?.isEmpty != true { tags.known += 1 }
       tags.begin(&writer)
-      if self.assignmentEpochs != nil {
+      if self.assignmentEpochs?.isEmpty != true {
         try tags.open(0, &writer)
         try writer.nullableIntegers(self.assignmentEpochs, compact: true)
         tags.close(&writer)
@@ -1318,7 +1318,7 @@ public struct StreamsGroupMetadataValue: WireMessage {
   /// Tag 0.
   public var validatedTopologyEpoch: Int32 = -1
   /// Tag 1.
-  public var lastAssignmentConfigs: [LastAssignmentConfig]? = nil
+  public var lastAssignmentConfigs: [LastAssignmentConfig]? = []
   /// Tagged fields that this release does not know, kept to be written back.
   public var unknownTags: UnknownTags?
 
@@ -1350,14 +1350,14 @@ public struct StreamsGroupMetadataValue: WireMessage {
     writer.int64(self.metadataHash)
     var tags = TagWriter(self.unknownTags)
     if self.validatedTopologyEpoch != -1 { tags.known += 1 }
-    if self.lastAssignmentConfigs != nil { tags.known += 1 }
+    if self.lastAssignmentConfigs?.isEmpty != true { tags.known += 1 }
     tags.begin(&writer)
     if self.validatedTopologyEpoch != -1 {
       try tags.open(0, &writer)
       writer.int32(self.validatedTopologyEpoch)
       tags.close(&writer)
     }
-    if self.lastAssignmentConfigs != nil {
+    if self.lastAssignmentConfigs?.isEmpty != true {
       try tags.open(1, &writer)
       try writer.nullableArray(self.lastAssignmentConfigs, compact: true, version: version)
       tags.close(&writer)
@@ -1733,7 +1733,7 @@ public struct StreamsGroupCurrentMemberAssignmentValue: WireMessage {
     public var subtopologyId: String = ""
     public var partitions: [Int32] = []
     /// Tag 0.
-    public var assignmentEpochs: [Int32]? = nil
+    public var assignmentEpochs: [Int32]? = []
     /// Tagged fields that this release does not know, kept to be written back.
     public var unknownTags: UnknownTags?
 
@@ -1760,9 +1760,9 @@ public struct StreamsGroupCurrentMemberAssignmentValue: WireMessage {
       try writer.string(self.subtopologyId, compact: true)
       try writer.integers(self.partitions, compact: true)
       var tags = TagWriter(self.unknownTags)
-      if self.assignmentEpochs != nil { tags.known += 1 }
+      if self.assignmentEpochs?.isEmpty != true { tags.known += 1 }
       tags.begin(&writer)
-      if self.assignmentEpochs != nil {
+      if self.assignmentEpochs?.isEmpty != true {
         try tags.open(0, &writer)
         try writer.nullableIntegers(self.assignmentEpochs, compact: true)
         tags.close(&writer)
