@@ -96,7 +96,7 @@ var products: [Product] = []
 cmodule("CRoostLinux")
 cmodule("CRoostModule")
 cmodule("CRoostPlugin")
-system("CRaft")
+cmodule("CRoostRaft", linked: [.linkedLibrary("raft"), .linkedLibrary("uv")])
 system("CYAML")
 system("CSystemd")
 system("CZlib")
@@ -135,12 +135,12 @@ module(
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"])
-module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"])
+module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessagesStored"])
 module(
   "RoostCoordinator",
   [
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
-    "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "CRaft", "CRoostLinux",
+    "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "CRoostRaft", "CRoostLinux",
     "CRoostModule",
   ])
 module(

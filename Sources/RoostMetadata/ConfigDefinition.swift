@@ -171,6 +171,7 @@ extension String {
   /// The items of a list value; an empty text has none.
   var splitAtCommas: [String] {
     isEmpty
-      ? [] : split(separator: ",", omittingEmptySubsequences: false).map { String($0).trimmedOfBlanks }
+      ? []
+      : split(separator: ",", omittingEmptySubsequences: false).map { String($0).trimmedOfBlanks }
   }
 }

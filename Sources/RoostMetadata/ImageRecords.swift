@@ -1,3 +1,4 @@
+internal import RoostBase
 public import RoostMessagesStored
 
 extension MetadataImage {
@@ -81,6 +82,8 @@ extension TopicImage {
     record.leader = partition.leader
     record.leaderEpoch = partition.leaderEpoch
     record.partitionEpoch = partition.partitionEpoch
+    // Zero: the broker chooses the directory (KIP-858).
+    record.directories = partition.replicas.map { _ in .zero }
     return record
   }
 }

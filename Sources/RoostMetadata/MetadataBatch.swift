@@ -1,4 +1,3 @@
-public import RoostBase
 public import RoostMessagesStored
 public import RoostWire
 

@@ -174,8 +174,9 @@ public struct MetadataDelta: Sendable {
     guard fits == true else {
       throw MetadataError(reason: "partition \(index) of \(record.topicId) has no place")
     }
-    changedPartitions.insert(
-      TopicIdPartition(topicId: record.topicId, partition: record.partitionId))
+    // A snapshot names every partition; only those that differ have changed.
+    let key = TopicIdPartition(topicId: record.topicId, partition: record.partitionId)
+    if base.partition(key) != partition { changedPartitions.insert(key) }
   }
 
   private mutating func change(_ record: PartitionChangeRecord) throws(MetadataError) {
@@ -186,7 +187,8 @@ public struct MetadataDelta: Sendable {
       return true
     }
     guard fits == true else {
-      throw MetadataError(reason: "partition \(index) of \(record.topicId) is changed and is not there")
+      throw MetadataError(
+        reason: "partition \(index) of \(record.topicId) is changed and is not there")
     }
     changedPartitions.insert(
       TopicIdPartition(topicId: record.topicId, partition: record.partitionId))

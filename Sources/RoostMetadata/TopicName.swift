@@ -16,7 +16,8 @@ public enum TopicName {
 
   /// Equal for names that collide.
   public static func collisionKey(_ name: String) -> String {
-    String(decoding: name.utf8.map { $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 }, as: UTF8.self)
+    String(
+      decoding: name.utf8.map { $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 }, as: UTF8.self)
   }
 
   public static func canCollide(_ name: String) -> Bool {
