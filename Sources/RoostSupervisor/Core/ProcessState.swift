@@ -1,0 +1,91 @@
+public import RoostBase
+
+/// A live process of the operating system, as the core knows it.
+public struct Life: Equatable, Sendable {
+  public let pid: Int32
+  /// Made anew for each start.
+  public let incarnation: UUID
+  public let startedAt: Int64
+  /// What a broker said of its registration; -1: nothing yet.
+  public var brokerEpoch: Int64 = -1
+
+  public init(pid: Int32, incarnation: UUID, startedAt: Int64) {
+    self.pid = pid
+    self.incarnation = incarnation
+    self.startedAt = startedAt
+  }
+}
+
+/// Why a process is being stopped.
+public enum StopReason: Equatable, Sendable {
+  /// The cluster stops.
+  case requested
+  /// It was not ready in time.
+  case startTimeout
+  /// It did not ping in time.
+  case watchdog
+
+  var text: String {
+    switch self {
+    case .requested: "asked to stop"
+    case .startTimeout: "not ready in time"
+    case .watchdog: "watchdog missed"
+    }
+  }
+}
+
+/// The state of one process: the diagram is in README.md. Times are milliseconds of the injected clock.
+public enum ProcessState: Equatable, Sendable {
+  /// Not started yet, stopped, or ended on its own with a policy that lets it rest.
+  case stopped(detail: String)
+  /// The I/O has been told to start it; `unwanted`: and to stop it again, before it could answer.
+  case spawning(unwanted: Bool)
+  /// It runs and is not ready. `saidReady`: it is, and waits for a gate.
+  case starting(Life, deadline: Int64, saidReady: Bool)
+  case running(Life, readyAt: Int64, lastPing: Int64)
+  /// It was ready, and its watchdog ping is late.
+  case degraded(Life, readyAt: Int64, lastPing: Int64)
+  /// A signal is on its way. `killAt`: when SIGKILL follows; nil: it has been sent.
+  case stopping(Life, killAt: Int64?, reason: StopReason, readyAt: Int64?)
+  /// It died and is started again at `until`.
+  case backoff(until: Int64, detail: String)
+  /// It is not started again.
+  case failed(detail: String)
+
+  public var name: String {
+    switch self {
+    case .stopped: "stopped"
+    case .spawning, .starting: "starting"
+    case .running: "running"
+    case .degraded: "degraded"
+    case .stopping: "stopping"
+    case .backoff: "backoff"
+    case .failed: "failed"
+    }
+  }
+
+  public var life: Life? {
+    switch self {
+    case .starting(let life, _, _), .running(let life, _, _), .degraded(let life, _, _),
+      .stopping(let life, _, _, _):
+      life
+    case .stopped, .spawning, .backoff, .failed: nil
+    }
+  }
+
+  /// It serves.
+  public var isUp: Bool {
+    switch self {
+    case .running, .degraded: true
+    default: false
+    }
+  }
+
+  /// No process is there and none will come by itself.
+  public var isAtRest: Bool {
+    switch self {
+    case .stopped, .failed: true
+    default: false
+    }
+  }
+}

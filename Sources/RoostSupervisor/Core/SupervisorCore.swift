@@ -1,0 +1,277 @@
+internal import RoostBase
+internal import RoostSystem
+
+/// A process that a former roostd started and that is still alive.
+public struct Leftover: Hashable, Sendable {
+  public let id: String
+  public let pid: Int32
+
+  public init(id: String, pid: Int32) {
+    self.id = id
+    self.pid = pid
+  }
+}
+
+/// What happened.
+public enum SupervisorEvent: Sendable {
+  /// The beginning: with the processes that a former roostd left behind.
+  case begin(leftovers: [Leftover])
+  case leftoverGone(pid: Int32)
+  case process(ProcessId, ProcessEvent)
+  /// A clean stop was asked for; `by` says by whom.
+  case stop(by: String)
+  /// A clean stop was asked for again: everything ends at once.
+  case stopNow
+  case timer
+}
+
+/// What the I/O has to do.
+public enum SupervisorAction: Equatable, Sendable {
+  case process(ProcessId, ProcessAction)
+  case signalLeftover(pid: Int32, signal: Int32)
+  /// Every process is ready: READY=1 upward.
+  case announceReady
+  case announceStopping
+  /// STATUS= upward.
+  case announceStatus(String)
+  case log(Severity, String)
+  /// Everything has ended.
+  case finish(code: Int32, reason: String)
+}
+
+/// The whole supervisor as a state machine: events in, actions out; time is a parameter, randomness a seed. It never
+/// does I/O, so a test can drive it through any history.
+public struct SupervisorCore: Sendable {
+  public enum Phase: Equatable, Sendable {
+    case idle
+    /// Processes of a former roostd are ending. `killAt` nil: SIGKILL has been sent.
+    case clearing([Leftover], killAt: Int64?)
+    case starting
+    case ready
+    /// Stages of stopping: `Role.stopStage`.
+    case stopping(stage: Int, code: Int32, reason: String)
+    case finished
+  }
+
+  public private(set) var phase: Phase = .idle
+  public private(set) var machines: [ProcessId: ProcessMachine] = [:]
+  /// In the order of the plan.
+  public let order: [ProcessId]
+  private var random: SeededRandom
+  private var lastStatus = ""
+
+  public init(processes: [ProcessSettings], seed: UInt64) {
+    order = processes.map(\.id)
+    random = SeededRandom(seed: seed)
+    for settings in processes { machines[settings.id] = ProcessMachine(settings) }
+    precondition(machines.count == order.count, "a process has one plan")
+    for settings in processes {
+      precondition(settings.gates.allSatisfy { machines[$0] != nil && $0 != settings.id })
+    }
+  }
+
+  /// When `timer` has to be told at the latest; nil: never.
+  public var nextDeadline: Int64? {
+    let earliest = machines.values.compactMap(\.nextDeadline).min()
+    if case .clearing(_, let killAt?) = phase { return min(killAt, earliest ?? killAt) }
+    return earliest
+  }
+
+  public mutating func handle(_ event: SupervisorEvent, now: Int64) -> [SupervisorAction] {
+    var actions: [SupervisorAction] = []
+    switch event {
+    case .begin(let leftovers): begin(leftovers, now, &actions)
+    case .leftoverGone(let pid): leftoverGone(pid, now, &actions)
+    case .process(let id, let event): tell(id, event, now, &actions)
+    case .stop(let by): stop(code: 0, reason: "stopped by \(by)", now, &actions)
+    case .stopNow: stopNow(now, &actions)
+    case .timer: timer(now, &actions)
+    }
+    settle(now, &actions)
+    return actions
+  }
+
+  // MARK: Begin
+
+  private mutating func begin(
+    _ leftovers: [Leftover], _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    precondition(phase == .idle, "the supervisor begins once")
+    guard !leftovers.isEmpty else { return startAll(now, &actions) }
+    phase = .clearing(leftovers, killAt: now + Limits.recordedStopMillis)
+    for leftover in leftovers {
+      actions.append(
+        .log(
+          .warning,
+          "\(leftover.id) of a former roostd still runs (pid \(leftover.pid)): ending it first"))
+      actions.append(.signalLeftover(pid: leftover.pid, signal: Signal.terminate))
+    }
+  }
+
+  private mutating func leftoverGone(
+    _ pid: Int32, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    guard case .clearing(var rest, let killAt) = phase else { return }
+    rest.removeAll { $0.pid == pid }
+    phase = .clearing(rest, killAt: killAt)
+    if rest.isEmpty { startAll(now, &actions) }
+  }
+
+  private mutating func startAll(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    phase = .starting
+    for id in order { tell(id, .start, now, &actions) }
+  }
+
+  // MARK: One process
+
+  private mutating func tell(
+    _ id: ProcessId, _ event: ProcessEvent, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    guard var machine = machines[id] else { return }
+    let wasReady = machine.wasReady
+    let done = machine.handle(event, now: now, random: &random)
+    machines[id] = machine
+    actions += done.map { .process(id, $0) }
+    if machine.wasReady && !wasReady { openGates(now, &actions) }
+  }
+
+  /// A gate opens once all that a process waits for has been ready.
+  private mutating func openGates(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    for id in order {
+      guard let machine = machines[id], !machine.settings.gates.isEmpty, !machine.wasReady,
+        machine.settings.gates.allSatisfy({ machines[$0]?.wasReady == true })
+      else { continue }
+      tell(id, .gatesOpened, now, &actions)
+    }
+  }
+
+  private mutating func timer(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    if case .clearing(let rest, let killAt?) = phase, now >= killAt {
+      phase = .clearing(rest, killAt: nil)
+      for leftover in rest {
+        actions.append(.signalLeftover(pid: leftover.pid, signal: Signal.kill))
+      }
+    }
+    for id in order { tell(id, .timer, now, &actions) }
+  }
+
+  // MARK: Stop
+
+  private mutating func stop(
+    code: Int32, reason: String, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    switch phase {
+    case .idle, .clearing:
+      phase = .finished
+      actions.append(.finish(code: code, reason: reason))
+    case .starting, .ready:
+      phase = .stopping(stage: 0, code: code, reason: reason)
+      actions.append(.announceStopping)
+      stopStage(0, now, &actions)
+    case .stopping, .finished: break
+    }
+  }
+
+  private mutating func stopStage(
+    _ stage: Int, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    for id in order where id.role.stopStage == stage { tell(id, .stop, now, &actions) }
+    // What waits for its restart or its turn is not to come up while the rest stops.
+    for id in order where id.role.stopStage > stage && machines[id]?.state.life == nil {
+      tell(id, .stop, now, &actions)
+    }
+  }
+
+  private mutating func stopNow(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    guard case .stopping = phase else {
+      return stop(code: 0, reason: "stopped at once", now, &actions)
+    }
+    for id in order { tell(id, .kill, now, &actions) }
+  }
+
+  // MARK: What follows from the states
+
+  private mutating func settle(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    switch phase {
+    case .starting:
+      if let (id, detail) = firstFailure() {
+        actions.append(.log(.error, "the cluster cannot start: \(id) has failed: \(detail)"))
+        stop(code: 1, reason: "\(id) has failed: \(detail)", now, &actions)
+        settle(now, &actions)
+        return
+      }
+      if machines.values.allSatisfy({ $0.state.isUp }) {
+        phase = .ready
+        actions.append(.announceReady)
+      }
+    case .stopping(let stage, let code, let reason): settleStop(stage, code, reason, now, &actions)
+    case .idle, .clearing, .ready, .finished: break
+    }
+    let text = statusText
+    if text != lastStatus {
+      lastStatus = text
+      actions.append(.announceStatus(text))
+    }
+  }
+
+  private mutating func settleStop(
+    _ stage: Int, _ code: Int32, _ reason: String, _ now: Int64,
+    _ actions: inout [SupervisorAction]
+  ) {
+    var stage = stage
+    while order.allSatisfy({ $0.role.stopStage != stage || machines[$0]?.state.isAtRest == true }) {
+      stage += 1
+      if stage == Role.stopStages {
+        phase = .finished
+        actions.append(.finish(code: code, reason: reason))
+        return
+      }
+      phase = .stopping(stage: stage, code: code, reason: reason)
+      stopStage(stage, now, &actions)
+    }
+  }
+
+  /// The first process that will not come up by itself while the cluster starts.
+  private func firstFailure() -> (ProcessId, String)? {
+    for id in order {
+      switch machines[id]?.state {
+      case .failed(let detail), .stopped(let detail): return (id, detail)
+      default: continue
+      }
+    }
+    return nil
+  }
+
+  /// One line for people: what is up, and what is not.
+  public var statusText: String {
+    switch phase {
+    case .idle: return "beginning"
+    case .clearing(let rest, _):
+      return "ending \(rest.count) processes of a former roostd"
+    case .finished: return "stopped"
+    case .starting, .ready, .stopping:
+      let parts = [
+        count("coordinators") { $0 == .coordinator }, count("brokers") { $0 == .broker },
+        count("plugins") { $0.isPlugin },
+      ].compactMap { $0 }
+      let others = order.compactMap { id -> String? in
+        guard let state = machines[id]?.state, !state.isUp else { return nil }
+        return "\(id) \(state.name)"
+      }
+      let verb = isStopping ? "stopping: " : phase == .starting ? "starting: " : ""
+      let up = parts.joined(separator: ", ") + " up"
+      return verb + ([up] + others.prefix(4)).joined(separator: "; ")
+    }
+  }
+
+  public var isStopping: Bool {
+    if case .stopping = phase { return true }
+    return phase == .finished
+  }
+
+  private func count(_ name: String, _ isOne: (Role) -> Bool) -> String? {
+    let all = order.filter { isOne($0.role) }
+    guard !all.isEmpty else { return nil }
+    return "\(all.filter { machines[$0]?.state.isUp == true }.count)/\(all.count) \(name)"
+  }
+}

@@ -1,0 +1,40 @@
+/// The limits and times of this module, in one place. Milliseconds unless the name says otherwise.
+public enum Limits {
+  /// Starting may take this long before READY=1 (EXTEND_TIMEOUT_USEC asks for more).
+  public static let startTimeoutMillis: Int64 = 60_000
+  /// From SIGTERM to SIGKILL.
+  public static let stopTimeoutMillis: Int64 = 30_000
+  /// From the SIGABRT of a missed watchdog to SIGKILL.
+  public static let abortTimeoutMillis: Int64 = 3_000
+  /// A child has to ping at least this often.
+  public static let watchdogMillis: Int64 = 20_000
+  /// Children that a killed roostd left behind get this long after SIGTERM.
+  public static let recordedStopMillis: Int64 = 10_000
+  /// A request for more time is not granted beyond this, per request.
+  public static let extendMillisMax: Int64 = 3_600_000
+
+  /// Restart: the first delay, its ceiling, and the time of running after which the count starts anew.
+  public static let backoffMillis: Int64 = 100
+  public static let backoffMillisMax: Int64 = 10_000
+  public static let resetAfterMillis: Int64 = 60_000
+  /// More starts than this within the window and the process has failed.
+  public static let startsMax = 20
+  public static let startWindowMillis: Int64 = 60_000
+  /// A process that was never ready is given up after so many starts.
+  public static let firstStartsMax = 5
+
+  /// Processes of one cluster on one host.
+  public static let processesMax = 256
+  /// Connections to the control socket.
+  public static let controlConnectionsMax = 128
+  /// A frame on the control socket.
+  public static let controlFrameBytesMax = 4 << 20
+  /// How long `status` waits for the metrics of the children.
+  public static let metricsTimeoutMillis: Int64 = 500
+  /// How long the news of a broker's death is offered to coordinators before it is given up (heartbeats remain).
+  public static let deathNoticeMillis: Int64 = 30_000
+  public static let deathNoticeRetryMillis: Int64 = 20
+  public static let deathNoticesMax = 1024
+  /// A child's log file that is larger when the child starts becomes NAME.old.
+  public static let logFileBytesMax: Int64 = 64 << 20
+}
