@@ -160,10 +160,7 @@ module(
 module("RoostSpec", ["RoostBase", "RoostSystem", "CYAML"])
 module(
   "RoostSupervisor",
-  [
-    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessagesPrivate", "RoostSpec",
-    "CRoostLinux", "CSystemd",
-  ])
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate"])
 module(
   "RoostClient",
   [

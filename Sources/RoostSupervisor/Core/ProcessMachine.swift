@@ -1,5 +1,5 @@
-internal import RoostBase
-internal import RoostSystem
+public import RoostBase
+public import RoostSystem
 
 /// What happened to a process.
 public enum ProcessEvent: Sendable {

@@ -1,5 +1,4 @@
-internal import RoostBase
-internal import RoostSystem
+public import RoostSystem
 
 /// A process that a former roostd started and that is still alive.
 public struct Leftover: Hashable, Sendable {
