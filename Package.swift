@@ -129,9 +129,7 @@ module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])
 module("RoostSchema", ["RoostBase"])
 
 // The roles.
-module(
-  "RoostStorage",
-  ["RoostBase", "RoostSystem", "RoostWire", "RoostCompression", "RoostRecords"])
+module("RoostStorage", ["RoostBase", "RoostSystem", "RoostWire"])
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"])

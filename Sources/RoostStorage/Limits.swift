@@ -1,0 +1,17 @@
+/// The named limits of this module.
+enum Limits {
+  /// Appended batches whose place in the active segment is remembered, so that readers at the tail scan nothing.
+  static let recentBatches = 64
+  /// Batches per producer that are remembered to recognise a repeated one (Kafka's number).
+  static let producerBatches = 5
+  /// Bytes read at once when batch headers are walked.
+  static let scanWindow = 8 * 1024
+  /// Bytes read at once when a segment is recovered or copied; a larger batch gets a buffer of its own size.
+  static let recoveryWindow = 256 * 1024
+  /// Payloads that one group append writes with one call; a larger group is written in turns.
+  static let groupAppendParts = 64
+  /// A text file of Roost's or Kafka's that is read whole: checkpoints, properties.
+  static let textFileBytes = 16 * 1024 * 1024
+  /// A producer snapshot that is read whole: about a million producers.
+  static let snapshotBytes = 64 * 1024 * 1024
+}

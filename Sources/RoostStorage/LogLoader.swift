@@ -1,0 +1,390 @@
+internal import RoostBase
+internal import RoostSystem
+internal import RoostWire
+
+/// What opening a log gives: the state to make a `PartitionLog` of.
+struct LoadedLog {
+  var directory: String
+  var config: LogConfig
+  var segments: [LogSegment]
+  var logStart: Int64
+  var logEnd: Int64
+  var recoveryPoint: Int64
+  var producers: ProducerStateManager
+  var epochs: LeaderEpochCache
+  var topicId: UUID?
+  var report = RecoveryReport()
+}
+
+/// What opening a log had to mend.
+public struct RecoveryReport: Sendable, Equatable {
+  /// Segments whose records were walked and whose indexes were rebuilt.
+  public var recoveredSegments = 0
+  /// Bytes cut off behind the last good batch.
+  public var truncatedBytes = 0
+  /// Segments behind the cut that were dropped.
+  public var droppedSegments = 0
+
+  public init() {}
+}
+
+/// Opens the directory of a partition: finds the segments, mends what a crash left, and rebuilds the state.
+///
+/// After a clean stop nothing is walked but the tail of the last segment. Otherwise every segment from the recovery
+/// point on is walked, its checksums are compared, its indexes rebuilt, and the log ends at the first bad batch.
+struct LogLoader {
+  let disk: any Disk
+  let directory: String
+  let topicPartition: TopicPartition
+  let config: LogConfig
+  let wasCleanShutdown: Bool
+  let logStartCheckpoint: Int64
+  let recoveryPointCheckpoint: Int64
+  /// Milliseconds since the epoch.
+  let now: Int64
+
+  private var segments: [LogSegment] = []
+  private var names: Set<String> = []
+  private var snapshots: [Int64] = []
+  private var epochs = LeaderEpochCache()
+  private var report = RecoveryReport()
+
+  init(
+    disk: any Disk, directory: String, topicPartition: TopicPartition, config: LogConfig,
+    wasCleanShutdown: Bool, logStartCheckpoint: Int64, recoveryPointCheckpoint: Int64, now: Int64
+  ) {
+    self.disk = disk
+    self.directory = directory
+    self.topicPartition = topicPartition
+    self.config = config
+    self.wasCleanShutdown = wasCleanShutdown
+    self.logStartCheckpoint = logStartCheckpoint
+    self.recoveryPointCheckpoint = recoveryPointCheckpoint
+    self.now = now
+  }
+
+  mutating func load() throws(RoostError) -> LoadedLog {
+    names = Set(try disk.list(directory))
+    try clearLeftovers()
+    try openSegments()
+    let loadedEpochs = try LeaderEpochCache.load(disk, directory: directory)
+    let hasEpochFile = names.contains(FileNames.leaderEpochCheckpoint)
+    if let loadedEpochs, hasEpochFile || segments.allSatisfy({ $0.size == 0 }) {
+      epochs = loadedEpochs
+    } else {
+      try rebuildEpochs()
+    }
+    try recoverIndexes()
+    var end = try recover()
+    if end < logStartCheckpoint {
+      try dropSegments(from: 0)
+      end = logStartCheckpoint
+    }
+    if segments.isEmpty { try makeFirstSegment() }
+    let logStart = max(logStartCheckpoint, segments[0].baseOffset)
+    epochs.truncate(fromEnd: end)
+    epochs.truncate(fromStart: logStart)
+    try epochs.save(disk, directory: directory, durable: false)
+    let producers = makeProducers()
+    try producers.removeStraySnapshots(segments: segments.map(\.baseOffset))
+    try Self.rebuildProducers(
+      producers, segments: segments, logStart: logStart, endOffset: end, now: now,
+      trustsCleanStop: wasCleanShutdown)
+    let topicId =
+      names.contains(FileNames.partitionMetadata)
+      ? try PartitionMetadata.read(disk, directory: directory) : nil
+    return LoadedLog(
+      directory: directory, config: config, segments: segments, logStart: logStart, logEnd: end,
+      recoveryPoint: wasCleanShutdown ? end : min(recoveryPointCheckpoint, end),
+      producers: producers, epochs: epochs, topicId: topicId, report: report)
+  }
+
+  // MARK: Files
+
+  /// Removes what a crash left half-done, and finishes the swap of compacted segments.
+  private mutating func clearLeftovers() throws(RoostError) {
+    var firstCleaned = Int64.max
+    for name in names where name.hasSuffix(FileNames.cleanedSuffix) {
+      let plain = String(name.dropLast(FileNames.cleanedSuffix.count))
+      if let file = FileNames.parse(plain) { firstCleaned = min(firstCleaned, file.baseOffset) }
+    }
+    for name in names {
+      let isSwap = name.hasSuffix(FileNames.swapSuffix)
+      let plain = isSwap ? String(name.dropLast(FileNames.swapSuffix.count)) : name
+      let isStaleSwap =
+        isSwap && (FileNames.parse(plain).map { $0.baseOffset >= firstCleaned } ?? true)
+      if name.hasSuffix(FileNames.deletedSuffix) || name.hasSuffix(FileNames.cleanedSuffix)
+        || name.hasSuffix(FileNames.temporarySuffix) || isStaleSwap
+      {
+        try disk.remove(directory + "/" + name)
+        names.remove(name)
+      }
+    }
+    try finishSwaps()
+  }
+
+  private mutating func finishSwaps() throws(RoostError) {
+    let swaps = names.filter { $0.hasSuffix(FileNames.swapSuffix) }
+    if swaps.isEmpty { return }
+    for name in swaps.sorted() {
+      let plain = String(name.dropLast(FileNames.swapSuffix.count))
+      if let file = FileNames.parse(plain), file.kind == .log {
+        try removeReplaced(by: name, baseOffset: file.baseOffset)
+      }
+    }
+    for name in swaps {
+      let plain = String(name.dropLast(FileNames.swapSuffix.count))
+      try disk.rename(directory + "/" + name, to: directory + "/" + plain)
+      names.remove(name)
+      names.insert(plain)
+    }
+  }
+
+  /// The segments that a compacted one stands for: those that begin within its offsets.
+  private mutating func removeReplaced(by swap: String, baseOffset: Int64) throws(RoostError) {
+    let file = try disk.open(directory + "/" + swap, .read)
+    var next = baseOffset + 1
+    _ = try BatchScan.first(in: file, 0..<(try file.size())) { header in
+      next = max(next, header.nextOffset)
+      return false
+    }
+    for name in names {
+      guard let old = FileNames.parse(name), old.kind != .snapshot, old.baseOffset >= baseOffset,
+        old.baseOffset < next
+      else { continue }
+      try disk.remove(directory + "/" + name)
+      names.remove(name)
+    }
+  }
+
+  private mutating func openSegments() throws(RoostError) {
+    var bases: Set<Int64> = []
+    for name in names {
+      guard let file = FileNames.parse(name) else { continue }
+      if file.kind == .log { bases.insert(file.baseOffset) }
+      if file.kind == .snapshot { snapshots.append(file.baseOffset) }
+    }
+    for name in names {
+      guard let file = FileNames.parse(name), file.kind != .log, file.kind != .snapshot,
+        !bases.contains(file.baseOffset)
+      else { continue }
+      // An index without its log.
+      try disk.remove(directory + "/" + name)
+    }
+    for base in bases.sorted() {
+      let path = directory + "/" + FileNames.segment(base, .log)
+      guard let status = try disk.status(path) else { continue }
+      segments.append(
+        LogSegment(
+          disk: disk, directory: directory, baseOffset: base, size: status.size, config: config,
+          createdMillis: status.modifiedMillis,
+          jitterMillis: LogSegment.jitter(topicPartition, base, config)))
+    }
+  }
+
+  private mutating func makeFirstSegment() throws(RoostError) {
+    let segment = LogSegment(
+      disk: disk, directory: directory, baseOffset: logStartCheckpoint, size: 0, config: config,
+      createdMillis: now,
+      jitterMillis: LogSegment.jitter(topicPartition, logStartCheckpoint, config))
+    try segment.file.create()
+    segments = [segment]
+  }
+
+  private mutating func dropSegments(from index: Int) throws(RoostError) {
+    for segment in segments[index...] {
+      for kind in FileKind.allCases where kind != .snapshot {
+        try disk.remove(directory + "/" + FileNames.segment(segment.baseOffset, kind))
+      }
+      report.droppedSegments += 1
+    }
+    segments.removeSubrange(index...)
+  }
+
+  // MARK: Recovery
+
+  /// Segments below the recovery point whose index is missing get it back.
+  private mutating func recoverIndexes() throws(RoostError) {
+    for (n, segment) in segments.enumerated() where segment.size > 0 {
+      let hasIndexes =
+        names.contains(FileNames.segment(segment.baseOffset, .offsetIndex))
+        && names.contains(FileNames.segment(segment.baseOffset, .timeIndex))
+      let isNext = !wasCleanShutdown && isUnflushed(n)
+      if hasIndexes || isNext { continue }
+      if try recover(segment) > 0 {
+        try dropSegments(from: n + 1)
+        return
+      }
+    }
+  }
+
+  private func isUnflushed(_ index: Int) -> Bool {
+    index == segments.count - 1 || segments[index + 1].baseOffset > recoveryPointCheckpoint
+  }
+
+  /// Walks what was not flushed, if the last stop was not clean; the end of the log.
+  private mutating func recover() throws(RoostError) -> Int64 {
+    if !wasCleanShutdown {
+      var n = segments.indices.first { isUnflushed($0) } ?? segments.count
+      while n < segments.count {
+        if try recover(segments[n]) > 0 {
+          try dropSegments(from: n + 1)
+          break
+        }
+        n += 1
+      }
+    }
+    guard let last = segments.last else { return logStartCheckpoint }
+    return try last.findNextOffset()
+  }
+
+  /// Walks a segment with all checksums, rebuilds its indexes and cuts it behind the last good batch. The bytes cut.
+  private mutating func recover(_ segment: LogSegment) throws(RoostError) -> Int {
+    report.recoveredSegments += 1
+    let producers = makeProducers()
+    try Self.rebuildProducers(
+      producers, segments: segments, logStart: logStartCheckpoint, endOffset: segment.baseOffset,
+      now: now)
+    try segment.offsetIndex.file.reset()
+    try segment.timeIndex.file.reset()
+    try segment.transactionIndex.reset()
+    segment.forgetTimestamps()
+    let file = try segment.file.handle()
+    let total = try file.size()
+    try refuseOldFormat(file, size: total)
+    segment.size = 0
+    var next = segment.baseOffset
+    var found = epochs
+    let valid = try BatchScan.batches(in: file, 0..<total, checked: true) {
+      batch, bytes throws(RoostError) in
+      let header = batch.header
+      guard header.baseOffset >= next, header.lastOffset - segment.baseOffset <= Int64(Int32.max)
+      else { return false }
+      next = header.nextOffset
+      try segment.noteAppend(
+        header, position: batch.position, indexIntervalBytes: config.indexIntervalBytes)
+      found.assign(epoch: header.partitionLeaderEpoch, startOffset: header.baseOffset)
+      try Self.replay(header, bytes, into: producers, indexing: segment)
+      return true
+    }
+    epochs = found
+    segment.size = valid
+    if valid < total { try file.truncate(to: valid) }
+    try segment.close()
+    producers.setMapEndOffset(next)
+    if let taken = try producers.takeSnapshot(durable: false), !snapshots.contains(taken) {
+      snapshots.append(taken)
+    }
+    snapshots = producers.snapshots
+    report.truncatedBytes += total - valid
+    return total - valid
+  }
+
+  /// Message formats 0 and 1 are not read: cutting such a log would destroy it.
+  private func refuseOldFormat(_ file: any DiskFile, size: Int) throws(RoostError) {
+    var head = [UInt8](repeating: 0, count: RecordBatchHeader.size)
+    var failure: RoostError?
+    var count = 0
+    head.withUnsafeMutableBytes { raw in
+      do throws(RoostError) { count = try file.read(into: raw, at: 0) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    guard let header = head.withUnsafeBytes({ RecordBatchHeader($0) }), count == head.count else {
+      return
+    }
+    if header.magic == 0 || header.magic == 1, header.batchLength >= 14, header.totalSize <= size {
+      throw RoostError(
+        .invalid,
+        "\(directory) holds records of message format \(header.magic), which Roost does not read; "
+          + "copy the topic into a new one with Kafka first")
+    }
+  }
+
+  private mutating func rebuildEpochs() throws(RoostError) {
+    epochs = LeaderEpochCache()
+    for segment in segments where segment.size > 0 {
+      var found = epochs
+      _ = try BatchScan.first(in: try segment.file.handle(), 0..<segment.size) { header in
+        found.assign(epoch: header.partitionLeaderEpoch, startOffset: header.baseOffset)
+        return false
+      }
+      epochs = found
+    }
+  }
+
+  // MARK: Producers
+
+  private func makeProducers() -> ProducerStateManager {
+    let producers = ProducerStateManager(
+      disk: disk, directory: directory, expirationMillis: config.producerIdExpirationMillis)
+    producers.setSnapshots(snapshots)
+    return producers
+  }
+
+  /// Brings the producers to the state at `endOffset`: from the newest snapshot, and by walking what is behind it.
+  static func rebuildProducers(
+    _ producers: ProducerStateManager, segments: [LogSegment], logStart: Int64, endOffset: Int64,
+    now: Int64, trustsCleanStop: Bool = false
+  ) throws(RoostError) {
+    let bases = segments.suffix(2).map(\.baseOffset)
+    if producers.snapshots.isEmpty, trustsCleanStop {
+      // No snapshot after a clean stop: nobody wrote with a producer id. Snapshots spare later truncations the walk.
+      for offset in bases + [endOffset] {
+        producers.setMapEndOffset(offset)
+        try producers.takeSnapshot(durable: false)
+      }
+      return
+    }
+    let wasEmpty = producers.isEmpty && producers.mapEndOffset >= endOffset
+    try producers.truncateAndReload(logStartOffset: logStart, endOffset: endOffset, now: now)
+    if endOffset > producers.mapEndOffset, !wasEmpty {
+      for (n, segment) in segments.enumerated() {
+        let end = n + 1 < segments.count ? segments[n + 1].baseOffset : Int64.max
+        if end <= producers.mapEndOffset || segment.baseOffset >= endOffset { continue }
+        let start = max(segment.baseOffset, producers.mapEndOffset, logStart)
+        producers.setMapEndOffset(start)
+        if bases.contains(segment.baseOffset) { try producers.takeSnapshot(durable: false) }
+        try replay(segment, from: start, upTo: endOffset, into: producers)
+      }
+    }
+    producers.setMapEndOffset(endOffset)
+    try producers.takeSnapshot(durable: false)
+  }
+
+  private static func replay(
+    _ segment: LogSegment, from start: Int64, upTo end: Int64,
+    into producers: ProducerStateManager
+  ) throws(RoostError) {
+    guard segment.size > 0, let first = try segment.locate(start, limit: segment.size) else {
+      return
+    }
+    let file = try segment.file.handle()
+    _ = try BatchScan.batches(in: file, first.position..<segment.size, checked: false) {
+      batch, bytes throws(RoostError) in
+      if batch.header.baseOffset >= end { return false }
+      try replay(batch.header, bytes, into: producers, indexing: nil)
+      return true
+    }
+  }
+
+  /// Takes a batch of the log into the producers; aborted transactions go to the index of `segment` if it is rebuilt.
+  private static func replay(
+    _ header: RecordBatchHeader, _ bytes: UnsafeRawBufferPointer,
+    into producers: ProducerStateManager, indexing segment: LogSegment?
+  ) throws(RoostError) {
+    guard header.hasProducerId else { return }
+    guard header.attributes.isControl else { return producers.update(header) }
+    guard let marker = EndTransactionMarker(batch: bytes),
+      let completed = producers.updateMarker(
+        header, isAbort: marker.isAbort, coordinatorEpoch: marker.coordinatorEpoch)
+    else { return }
+    if completed.isAborted, let segment {
+      try segment.transactionIndex.append(
+        AbortedTransaction(
+          producerId: completed.producerId, firstOffset: completed.firstOffset,
+          lastOffset: completed.lastOffset,
+          lastStableOffset: producers.lastStableOffset(after: completed)))
+    }
+    producers.complete(completed)
+  }
+}

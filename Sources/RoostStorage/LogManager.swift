@@ -1,0 +1,257 @@
+public import RoostBase
+public import RoostSystem
+internal import Synchronization
+
+/// A data directory and the logs in it.
+///
+/// Layout and files are Kafka's: `meta.properties`, `.lock`, the checkpoints, `.kafka_cleanshutdown`, and one directory
+/// per partition. Thread-safe; opening, creating, deleting, checkpoints and closing wait for the disk. Nothing runs by
+/// itself: the owner calls `retain`, `flushDue` and `checkpoint` from time to time, off the event loops.
+public final class LogManager: @unchecked Sendable {
+  // Unchecked: mutable fields are guarded by `lock`.
+  public let disk: any Disk
+  public let directory: String
+  public let nodeId: Int32
+  /// The id of this directory (KIP-858).
+  public let directoryId: UUID
+  /// The last stop was clean.
+  public let startedClean: Bool
+  /// The broker's epoch at the last clean stop, -1 if it is not known.
+  public let previousBrokerEpoch: Int64
+  /// What was mended, by partition; empty after a clean stop.
+  public private(set) var recoveries: [TopicPartition: RecoveryReport] = [:]
+
+  private let lock = Mutex<Void>(())
+  /// Held for its life: nobody else may use the directory.
+  private let directoryLock: any DiskLock
+  private var meta: MetaProperties?
+  private var table: [TopicPartition: PartitionLog] = [:]
+  /// Directories of deleted partitions that are still there.
+  private var doomed: [(path: String, dueMillis: Int64)] = []
+  private var written: [String: [TopicPartition: Int64]] = [:]
+  private var retiredCount = 0
+
+  /// The directory that KRaft keeps for itself.
+  static let metadataDirectory = "__cluster_metadata-0"
+  static let lockFile = ".lock"
+
+  /// Locks and opens a data directory, makes it if it is not there, and opens all its logs.
+  ///
+  /// `newDirectoryId` is used when the directory has none yet. `configuration` gives the settings of a topic. A directory
+  /// of another node, or one that is in use, is an `.invalid` error.
+  public init(
+    disk: any Disk, directory: String, nodeId: Int32, newDirectoryId: UUID, now: Int64,
+    configuration: (TopicPartition) -> LogConfig
+  ) throws(RoostError) {
+    self.disk = disk
+    self.directory = directory
+    self.nodeId = nodeId
+    try disk.makeDirectory(directory)
+    guard let held = try disk.lock(directory + "/" + Self.lockFile) else {
+      throw RoostError(
+        .invalid,
+        "the data directory \(directory) is in use by another process; stop it or use another directory"
+      )
+    }
+    directoryLock = held
+    let found = try MetaProperties.read(disk, directory: directory)
+    if let found, found.nodeId != nodeId {
+      throw RoostError(
+        .invalid,
+        "the data directory \(directory) belongs to node \(found.nodeId), not to node \(nodeId) "
+          + "(\(MetaProperties.fileName)); give node \(nodeId) a directory of its own")
+    }
+    meta = found
+    directoryId = found?.directoryId ?? newDirectoryId
+    let marker = try CleanShutdownMarker.read(disk, directory: directory)
+    startedClean = marker != nil
+    previousBrokerEpoch = marker ?? -1
+    try loadLogs(now: now, configuration)
+    // Only now: a crash while loading changes nothing about what the last stop was.
+    try CleanShutdownMarker.remove(disk, directory: directory)
+  }
+
+  private func loadLogs(
+    now: Int64, _ configuration: (TopicPartition) -> LogConfig
+  ) throws(RoostError) {
+    let recovery = try OffsetCheckpoint.read(
+      disk, directory: directory, name: OffsetCheckpoint.recoveryPoint)
+    let starts = try OffsetCheckpoint.read(
+      disk, directory: directory, name: OffsetCheckpoint.logStart)
+    let marks = try OffsetCheckpoint.read(
+      disk, directory: directory, name: OffsetCheckpoint.replication)
+    for name in try disk.list(directory).sorted() where name != Self.metadataDirectory {
+      let path = directory + "/" + name
+      if name.hasSuffix(FileNames.deleteDirectorySuffix) {
+        doomed.append((path, now))
+        continue
+      }
+      guard let partition = TopicPartition(directory: name),
+        try disk.status(path)?.isDirectory == true
+      else { continue }
+      let (log, report) = try PartitionLog.open(
+        disk: disk, directory: path, partition, config: configuration(partition),
+        wasCleanShutdown: startedClean, logStartCheckpoint: starts[partition] ?? 0,
+        recoveryPointCheckpoint: recovery[partition] ?? 0, now: now)
+      log.updateHighWatermark(to: marks[partition] ?? 0)
+      table[partition] = log
+      if report != RecoveryReport() { recoveries[partition] = report }
+    }
+    written[OffsetCheckpoint.recoveryPoint] = recovery
+    written[OffsetCheckpoint.logStart] = starts
+    written[OffsetCheckpoint.replication] = marks
+  }
+
+  /// The cluster that the directory belongs to; nil before `confirmCluster` on a fresh one.
+  public var clusterId: String? { lock.withLock { _ in meta?.clusterId } }
+
+  /// Writes `meta.properties` on a fresh directory; on any other the cluster must be the same.
+  public func confirmCluster(id: String) throws(RoostError) {
+    try lock.withLock { _ throws(RoostError) in
+      if let known = meta?.clusterId, known != id {
+        throw RoostError(
+          .invalid,
+          "the data directory \(directory) belongs to cluster \(known), not to \(id) "
+            + "(\(MetaProperties.fileName)); point it at its own cluster or use another directory")
+      }
+      let wanted = MetaProperties(clusterId: id, nodeId: nodeId, directoryId: directoryId)
+      if meta == wanted { return }
+      try wanted.write(disk, directory: directory)
+      meta = wanted
+    }
+  }
+
+  // MARK: Logs
+
+  public func log(_ partition: TopicPartition) -> PartitionLog? {
+    lock.withLock { _ in table[partition] }
+  }
+
+  /// All logs, by partition.
+  public var logs: [TopicPartition: PartitionLog] { lock.withLock { _ in table } }
+
+  /// The log of a partition, made if it is not there. One that is there must be of the same topic id.
+  public func createLog(
+    _ partition: TopicPartition, topicId: UUID?, config: LogConfig, now: Int64
+  ) throws(RoostError) -> PartitionLog {
+    try lock.withLock { _ throws(RoostError) in
+      if let log = table[partition] {
+        if let topicId { try log.assignTopicId(topicId) }
+        return log
+      }
+      let path = directory + "/" + partition.description
+      try disk.makeDirectory(path)
+      let (log, _) = try PartitionLog.open(
+        disk: disk, directory: path, partition, config: config, wasCleanShutdown: false, now: now)
+      if let topicId { try log.assignTopicId(topicId) }
+      table[partition] = log
+      return log
+    }
+  }
+
+  /// Takes a log out of service: its directory is renamed now (`<name>.<hex>-delete`) and removed after
+  /// `file.delete.delay.ms`. False when there is none.
+  @discardableResult
+  public func deleteLog(_ partition: TopicPartition, now: Int64) throws(RoostError) -> Bool {
+    try lock.withLock { _ throws(RoostError) in
+      guard let log = table[partition] else { return false }
+      retiredCount += 1
+      let unique = log.topicId ?? UUID(high: UInt64(bitPattern: now), low: UInt64(retiredCount))
+      let suffix = "." + Self.hex(unique) + FileNames.deleteDirectorySuffix
+      let name = partition.description.prefix(255 - suffix.utf8.count) + suffix
+      let path = directory + "/" + name
+      try log.retire(to: path)
+      table[partition] = nil
+      doomed.append((path, now + log.config.fileDeleteDelayMillis))
+      return true
+    }
+  }
+
+  private static func hex(_ id: UUID) -> String {
+    func half(_ value: UInt64) -> String {
+      let digits = String(value, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+    return half(id.high) + half(id.low)
+  }
+
+  // MARK: Upkeep
+
+  /// Retention of every log, and the removal of what was deleted long enough ago. The segments dropped.
+  ///
+  /// A log that fails goes off line; the others go on. The first error is thrown at the end.
+  @discardableResult
+  public func retain(now: Int64) throws(RoostError) -> Int {
+    var first: RoostError?
+    var dropped = 0
+    for log in logs.values where log.offlineReason == nil {
+      do throws(RoostError) { dropped += try log.retain(now: now) } catch { first = first ?? error }
+    }
+    let due = lock.withLock { _ in
+      let due = doomed.filter { $0.dueMillis <= now }.map(\.path)
+      doomed.removeAll { $0.dueMillis <= now }
+      return due
+    }
+    for path in due {
+      do throws(RoostError) { try removeTree(path) } catch { first = first ?? error }
+    }
+    if let first { throw first }
+    return dropped
+  }
+
+  private func removeTree(_ path: String) throws(RoostError) {
+    guard try disk.status(path) != nil else { return }
+    for name in try disk.list(path) { try disk.remove(path + "/" + name) }
+    try disk.removeDirectory(path)
+  }
+
+  /// Flushes the logs whose `flush.ms` is over.
+  public func flushDue(now: Int64) throws(RoostError) {
+    for log in logs.values where log.offlineReason == nil && log.isFlushDue(now: now) {
+      try log.flush(now: now)
+    }
+  }
+
+  /// Writes the checkpoints that have changed: recovery points, log start offsets, high watermarks.
+  public func checkpoint() throws(RoostError) {
+    try lock.withLock { _ throws(RoostError) in try writeCheckpoints() }
+  }
+
+  /// Under the lock.
+  private func writeCheckpoints() throws(RoostError) {
+    var recovery: [TopicPartition: Int64] = [:]
+    var starts: [TopicPartition: Int64] = [:]
+    var marks: [TopicPartition: Int64] = [:]
+    for (partition, log) in table {
+      recovery[partition] = log.recoveryPoint
+      if let start = log.logStartToCheckpoint { starts[partition] = start }
+      marks[partition] = log.highWatermark
+    }
+    for (name, offsets) in [
+      (OffsetCheckpoint.recoveryPoint, recovery), (OffsetCheckpoint.logStart, starts),
+      (OffsetCheckpoint.replication, marks),
+    ] where written[name] != offsets {
+      try OffsetCheckpoint.write(disk, directory: directory, name: name, offsets)
+      written[name] = offsets
+    }
+  }
+
+  /// Closes all logs, writes the checkpoints and the marker of a clean stop. A log that fails is closed no further, and
+  /// then there is no marker: the next start mends.
+  public func close(brokerEpoch: Int64, now: Int64) throws(RoostError) {
+    var first: RoostError?
+    for log in logs.values {
+      do throws(RoostError) { try log.close(now: now) } catch { first = first ?? error }
+    }
+    try checkpoint()
+    if let first { throw first }
+    try CleanShutdownMarker.write(disk, directory: directory, brokerEpoch: brokerEpoch)
+  }
+}
+
+extension PartitionLog {
+  /// The log start offset where it is not simply the base of the first segment.
+  var logStartToCheckpoint: Int64? {
+    viewLock.withLock { _ in logStart > segments[0].baseOffset ? logStart : nil }
+  }
+}

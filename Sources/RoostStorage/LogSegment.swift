@@ -1,0 +1,202 @@
+internal import RoostBase
+internal import RoostSystem
+internal import RoostWire
+
+/// One file of a log and its indexes: the records from its base offset to the next segment's.
+///
+/// Fields marked "both" are written under the log's append lock and its view lock, so that holding either is enough to
+/// read them; "append" under the append lock alone. The files synchronise themselves.
+final class LogSegment: @unchecked Sendable {
+  // Unchecked: see above; `PartitionLog` owns both locks.
+  let baseOffset: Int64
+  let file: SegmentFile
+  let offsetIndex: OffsetIndex
+  let timeIndex: TimeIndex
+  private(set) var transactionIndex: TransactionIndex
+  /// Bytes. Both.
+  var size: Int
+  /// The largest timestamp and the last offset of its batch; nil until somebody looked. Both.
+  var maxTimestamp: TimeIndex.Entry?
+  /// The same while a batch is taken in: ahead of what is published. Append.
+  private(set) var appendedMaxTimestamp: TimeIndex.Entry?
+  /// The maximum timestamp of the first batch, by which time rolls; nil until somebody looked. Append.
+  var firstTimestamp: Int64?
+  /// Append.
+  var bytesSinceIndexEntry = 0
+  /// When this object was made, or its file last changed when it was found. Milliseconds.
+  let createdMillis: Int64
+  /// This segment's share of `segment.jitter.ms`.
+  let jitterMillis: Int64
+
+  init(
+    disk: any Disk, directory: String, baseOffset: Int64, size: Int, config: LogConfig,
+    createdMillis: Int64, jitterMillis: Int64
+  ) {
+    self.baseOffset = baseOffset
+    self.size = size
+    self.createdMillis = createdMillis
+    self.jitterMillis = jitterMillis
+    file = SegmentFile(disk: disk, path: directory + "/" + FileNames.segment(baseOffset, .log))
+    offsetIndex = OffsetIndex(
+      disk: disk, directory: directory, baseOffset: baseOffset, maxBytes: config.segmentIndexBytes)
+    timeIndex = TimeIndex(
+      disk: disk, directory: directory, baseOffset: baseOffset, maxBytes: config.segmentIndexBytes)
+    transactionIndex = TransactionIndex(disk: disk, directory: directory, baseOffset: baseOffset)
+  }
+
+  /// What is taken off `segment.ms`: spread over the segments, so that not all roll at once, but the same each time.
+  static func jitter(
+    _ partition: TopicPartition, _ baseOffset: Int64, _ config: LogConfig
+  ) -> Int64 {
+    if config.segmentJitterMillis <= 0 { return 0 }
+    var mixed = UInt64(bitPattern: baseOffset) &+ UInt64(UInt32(bitPattern: partition.partition))
+    for byte in partition.topic.utf8 { mixed = (mixed ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return Int64((mixed ^ (mixed >> 31)) % UInt64(config.segmentJitterMillis))
+  }
+
+  // MARK: Looking up
+
+  /// The first batch that ends at or behind `offset` within the first `limit` bytes.
+  func locate(_ offset: Int64, limit: Int) throws(RoostError) -> LocatedBatch? {
+    if limit == 0 { return nil }
+    let handle = try file.handle()
+    let entry = try offsetIndex.lookup(offset)
+    if entry.position > 0, entry.position < limit {
+      // An index has no checksum: believe it only where it points at the batch that it names.
+      let named = try BatchScan.first(in: handle, entry.position..<limit) { _ in true }
+      if let named, named.header.lastOffset == entry.offset {
+        if entry.offset == offset { return named }
+        return try BatchScan.first(in: handle, named.end..<limit) { $0.lastOffset >= offset }
+      }
+    }
+    return try BatchScan.first(in: handle, 0..<limit) { $0.lastOffset >= offset }
+  }
+
+  /// The largest timestamp of all batches and the last offset of the first batch that has it.
+  func findMaxTimestamp() throws(RoostError) -> TimeIndex.Entry {
+    if size == 0 { return TimeIndex.Entry(timestamp: -1, offset: baseOffset) }
+    var largest = try timeIndex.lastEntry()
+    let from = try offsetIndex.lookup(largest.offset).position
+    let handle = try file.handle()
+    _ = try BatchScan.first(in: handle, (from < size ? from : 0)..<size) { header in
+      if header.maxTimestamp > largest.timestamp {
+        largest = TimeIndex.Entry(timestamp: header.maxTimestamp, offset: header.lastOffset)
+      }
+      return false
+    }
+    return largest
+  }
+
+  /// The offset behind the last batch, found by walking from the last index entry.
+  func findNextOffset() throws(RoostError) -> Int64 {
+    if size == 0 { return baseOffset }
+    let handle = try file.handle()
+    var next = baseOffset
+    let from = try offsetIndex.lastEntry()?.position ?? 0
+    _ = try BatchScan.first(in: handle, (from < size ? from : 0)..<size) { header in
+      next = header.nextOffset
+      return false
+    }
+    return next
+  }
+
+  func loadFirstTimestamp() throws(RoostError) -> Int64 {
+    if let firstTimestamp { return firstTimestamp }
+    if size == 0 { return -1 }
+    let first = try BatchScan.first(in: try file.handle(), 0..<size) { _ in true }
+    firstTimestamp = first?.header.maxTimestamp
+    return firstTimestamp ?? -1
+  }
+
+  // MARK: Appending (under the append lock)
+
+  /// Whether a payload of `bytes` must go to a new segment when this one has `size`.
+  func shouldRoll(
+    size: Int, bytes: Int, maxTimestamp: Int64, lastOffset: Int64, now: Int64, _ config: LogConfig
+  ) throws(RoostError) -> Bool {
+    if size + bytes > config.segmentBytes { return true }
+    if lastOffset - baseOffset > Int64(Int32.max) { return true }
+    if size > 0 {
+      let first = try loadFirstTimestamp()
+      let waited = first >= 0 ? maxTimestamp - first : now - createdMillis
+      if waited > config.segmentMillis - jitterMillis { return true }
+    }
+    if try offsetIndex.isFull() { return true }
+    return try timeIndex.isFull()
+  }
+
+  /// Takes note of a batch that lies, or is about to lie, at `position`: index entries where they are due.
+  func noteAppend(
+    _ header: RecordBatchHeader, position: Int, indexIntervalBytes: Int
+  ) throws(RoostError) {
+    if position == 0 { firstTimestamp = header.maxTimestamp }
+    var largest: TimeIndex.Entry
+    if let appendedMaxTimestamp {
+      largest = appendedMaxTimestamp
+    } else {
+      largest = try findMaxTimestamp()
+      appendedMaxTimestamp = largest
+    }
+    if header.maxTimestamp > largest.timestamp {
+      largest = TimeIndex.Entry(timestamp: header.maxTimestamp, offset: header.lastOffset)
+      appendedMaxTimestamp = largest
+    }
+    if bytesSinceIndexEntry > indexIntervalBytes {
+      try offsetIndex.append(offset: header.lastOffset, position: position)
+      try timeIndex.append(largest)
+      bytesSinceIndexEntry = 0
+    }
+    bytesSinceIndexEntry += header.totalSize
+  }
+
+  /// The files were cut or rebuilt: what was remembered of them is looked up again.
+  func forgetTimestamps() {
+    appendedMaxTimestamp = nil
+    firstTimestamp = nil
+    bytesSinceIndexEntry = 0
+  }
+
+  /// The segment takes no more: its largest timestamp goes to the index, and the indexes are cut to their entries.
+  func close() throws(RoostError) {
+    if size > 0 {
+      if let appendedMaxTimestamp {
+        try timeIndex.append(appendedMaxTimestamp)
+      } else {
+        try timeIndex.append(try findMaxTimestamp())
+      }
+    }
+    try offsetIndex.file.trim()
+    try timeIndex.file.trim()
+  }
+
+  /// Makes the records and indexes durable.
+  func sync() throws(RoostError) {
+    try file.handle().sync()
+    try offsetIndex.file.sync()
+    try timeIndex.file.sync()
+    try transactionIndex.sync()
+  }
+
+  // MARK: Renaming and deleting
+
+  /// The directory or the names have changed; with `deleted` the files carry that suffix.
+  func moved(disk: any Disk, directory: String, deleted: Bool = false) {
+    let suffix = deleted ? FileNames.deletedSuffix : ""
+    func path(_ kind: FileKind) -> String {
+      directory + "/" + FileNames.segment(baseOffset, kind) + suffix
+    }
+    file.renamed(to: path(.log))
+    offsetIndex.file.renamed(to: path(.offsetIndex), deleted: deleted)
+    timeIndex.file.renamed(to: path(.timeIndex), deleted: deleted)
+    transactionIndex = TransactionIndex(disk: disk, path: path(.transactionIndex))
+  }
+}
+
+extension TransactionIndex {
+  init(disk: any Disk, path: String) {
+    self.disk = disk
+    self.path = path
+  }
+}

@@ -1,0 +1,56 @@
+public import RoostBase
+public import RoostSystem
+internal import Synchronization
+
+extension PartitionLog {
+  /// Opens the log in `directory`, which exists; mends it unless the last stop was clean (see `LogLoader`).
+  ///
+  /// The checkpoints are those of the data directory. `now` (milliseconds) decides which producers are still remembered.
+  public static func open(
+    disk: any Disk, directory: String, _ topicPartition: TopicPartition, config: LogConfig,
+    wasCleanShutdown: Bool, logStartCheckpoint: Int64 = 0, recoveryPointCheckpoint: Int64 = 0,
+    now: Int64
+  ) throws(RoostError) -> (log: PartitionLog, report: RecoveryReport) {
+    var loader = LogLoader(
+      disk: disk, directory: directory, topicPartition: topicPartition, config: config,
+      wasCleanShutdown: wasCleanShutdown, logStartCheckpoint: logStartCheckpoint,
+      recoveryPointCheckpoint: recoveryPointCheckpoint, now: now)
+    let loaded = try loader.load()
+    let log = PartitionLog(
+      loaded: loaded, disk: disk, topicPartition: topicPartition, now: now)
+    if wasCleanShutdown { log.appendLock.withLock { _ in log.directoryDirty = false } }
+    return (log, loaded.report)
+  }
+
+  /// Makes everything durable and the files as Kafka's after a clean stop: indexes cut to their entries, a snapshot of
+  /// the producers at the log's end. The log takes no more appends.
+  public func close(now: Int64) throws(RoostError) {
+    try changing { () throws(RoostError) in
+      try active.close()
+      producers.setMapEndOffset(nextOffset)
+      if let snapshot = try producers.takeSnapshot(durable: false) {
+        unflushedSnapshots.append(snapshot)
+        directoryDirty = true
+      }
+    }
+    try flush(now: now)
+    appendLock.withLock { _ in
+      let closed = RoostError(.cancelled, "the log \(topicPartition) is closed")
+      viewLock.withLock { _ in failure = closed }
+    }
+  }
+
+  /// The log goes away with its topic: the directory gets another name and the log no more requests. Readers that
+  /// hold a region keep it.
+  func retire(to newDirectory: String) throws(RoostError) {
+    try changing { () throws(RoostError) in
+      try disk.rename(directory, to: newDirectory)
+      directory = newDirectory
+      producers.directory = newDirectory
+      for segment in segments { segment.moved(disk: disk, directory: newDirectory, deleted: false) }
+      doomed = []
+      let gone = RoostError(.notFound, "the log \(topicPartition) was deleted")
+      viewLock.withLock { _ in failure = gone }
+    }
+  }
+}
