@@ -15,6 +15,7 @@ public struct BatchRefusal: Error, Sendable, CustomStringConvertible {
     case baseOffset(Int64)
     case checksum(stored: UInt32, computed: UInt32)
     case unknownCodec(Int)
+    case codecMismatch(Int)
     case zstdTooEarly(produceVersion: Int16)
     case controlBatch
     case deleteHorizon
@@ -83,6 +84,8 @@ public struct BatchRefusal: Error, Sendable, CustomStringConvertible {
   private var contentMessage: String {
     switch reason {
     case .unknownCodec(let codec): "The record batch has the unknown compression type \(codec)."
+    case .codecMismatch(let codec):
+      "The records do not begin like data of their compression type \(codec)."
     case .zstdTooEarly(let version):
       "Records compressed with zstd need Produce version 7; the request has version \(version)."
     case .controlBatch: "Clients cannot write control batches."

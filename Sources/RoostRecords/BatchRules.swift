@@ -1,3 +1,4 @@
+public import RoostCompression
 public import RoostWire
 
 /// What a topic and a request demand of a batch that a client produces.
@@ -21,15 +22,20 @@ public struct BatchRules: Sendable {
   public var timestampAfterMaxMillis: Int64 = 3_600_000
   /// `cleanup.policy` has `compact`: every record needs a key, so every record is looked at.
   public var isCompacted = false
+  /// The topic's `compression.type`; nil for `producer`. A batch of another codec is transcoded by the caller, and its
+  /// records are looked at here.
+  public var codec: Codec?
   /// `roost.validate.records`: decompress and walk every record.
   public var validatesRecords = false
 
   public init(produceVersion: Int16) { self.produceVersion = produceVersion }
 
-  /// Whether the header cannot answer for the records.
-  @inlinable public var needsRecords: Bool {
+  /// Whether a header cannot answer for its records.
+  @inlinable
+  func needsRecords(of header: RecordBatchHeader) -> Bool {
     validatesRecords || isCompacted
       || (timestampBeforeMaxMillis != .max && timestampType == .createTime)
+      || (codec.map { Int($0.rawValue) != header.attributes.codec } ?? false)
   }
 }
 

@@ -21,7 +21,7 @@ public enum BatchValidator {
         throw BatchRefusal(.checksum(stored: header.crc, computed: computed))
       }
       try checkContent(header, payload, rules)
-      guard rules.needsRecords || !timesAreIn(header, rules, nowMillis) else {
+      guard rules.needsRecords(of: header) || !timesAreIn(header, rules, nowMillis) else {
         return .valid(ValidBatch(header: header, maxTimestamp: header.maxTimestamp))
       }
       let batch = RecordBatch(header: header, bytes: payload)
@@ -52,16 +52,27 @@ public enum BatchValidator {
     guard header.totalSize >= RecordBatchHeader.size else {
       throw BatchRefusal(.badLength(header.batchLength))
     }
-    guard header.totalSize == payload.count else {
-      throw BatchRefusal(
-        header.totalSize > payload.count
-          ? .cutOff(bytes: payload.count) : .bytesAfterBatch(payload.count - header.totalSize))
-    }
+    if header.totalSize != payload.count { throw wrongSize(header, payload) }
     guard payload.count <= rules.batchBytesMax else {
       throw BatchRefusal(.tooLarge(bytes: payload.count, max: rules.batchBytesMax))
     }
     guard header.baseOffset == 0 else { throw BatchRefusal(.baseOffset(header.baseOffset)) }
     return header
+  }
+
+  /// More bytes than the batch says, or fewer. More may mean that its length is damaged: the checksum tells.
+  private static func wrongSize(
+    _ header: RecordBatchHeader, _ payload: UnsafeRawBufferPointer
+  ) -> BatchRefusal {
+    guard header.totalSize < payload.count else {
+      return BatchRefusal(.cutOff(bytes: payload.count))
+    }
+    let batch = UnsafeRawBufferPointer(rebasing: payload[..<header.totalSize])
+    let computed = RecordBatchHeader.computedCRC(of: batch)
+    guard computed == header.crc else {
+      return BatchRefusal(.checksum(stored: header.crc, computed: computed))
+    }
+    return BatchRefusal(.bytesAfterBatch(payload.count - header.totalSize))
   }
 
   /// What the checksum covers.
@@ -77,6 +88,9 @@ public enum BatchValidator {
       throw BatchRefusal(.lastOffsetDelta(header.lastOffsetDelta, count: header.recordCount))
     }
     let recordBytes = payload.count - RecordBatchHeader.size
+    guard attributes.codec == 0 || startsAsItsCodec(payload, attributes.codec) else {
+      throw BatchRefusal(.codecMismatch(attributes.codec))
+    }
     guard
       attributes.codec != 0
         || Int(header.recordCount) <= recordBytes / RecordLimits.recordBytesMin
@@ -107,7 +121,30 @@ public enum BatchValidator {
     }
     guard !attributes.isControl else { throw BatchRefusal(.controlBatch) }
     guard !attributes.hasDeleteHorizon else { throw BatchRefusal(.deleteHorizon) }
-    guard !attributes.isLogAppendTime else { throw BatchRefusal(.appendTime) }
+    guard !attributes.isLogAppendTime else {
+      // Every record has the wrong type.
+      let count = min(max(Int(header.recordCount), 0), RecordLimits.refusedRecordsMax)
+      throw BatchRefusal(
+        .appendTime,
+        recordIssues: (0..<count).map {
+          .init(index: Int32($0), message: BatchRefusal(.appendTime).message)
+        })
+    }
+  }
+
+  /// Whether the records begin with the magic of their codec: mislabelled data is told without decompressing it.
+  /// Snappy has none, since its streams may be bare blocks.
+  @inline(__always)
+  private static func startsAsItsCodec(_ payload: UnsafeRawBufferPointer, _ codec: Int) -> Bool {
+    guard payload.count >= RecordBatchHeader.size + 4 else { return false }
+    let word = UInt32(
+      littleEndian: payload.loadUnaligned(fromByteOffset: RecordBatchHeader.size, as: UInt32.self))
+    switch codec {
+    case 1: return word & 0xFFFF == 0x8B1F  // RFC 1952
+    case 3: return word == 0x184D_2204  // the frame format of lz4
+    case 4: return word == 0xFD2F_B528 || word & 0xFFFF_FFF0 == 0x184D_2A50  // RFC 8878
+    default: return true
+    }
   }
 
   /// Whether the header's latest timestamp can be stored as it is: inside the topic's window, and not before the
