@@ -120,9 +120,14 @@ if exists("Tests/RoostMessagesJSON") {
       dependencies: deps(["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"]),
       path: "Tests/RoostMessagesJSON", swiftSettings: strict))
 }
+// Counts allocations, for the tests alone.
+if exists("Tests/CRoostAllocations") {
+  targets.append(
+    .target(name: "CRoostAllocations", path: "Tests/CRoostAllocations", cSettings: strictC))
+}
 module(
   "RoostMessages", ["RoostBase", "RoostWire"],
-  testing: ["RoostMessagesStored", "RoostMessagesJSON", "CZlib"])
+  testing: ["RoostMessagesStored", "RoostMessagesJSON", "CZlib", "CRoostAllocations"])
 module("RoostMessagesStored", ["RoostBase", "RoostWire"])
 module("RoostMessagesPrivate", ["RoostBase", "RoostWire"])
 module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])

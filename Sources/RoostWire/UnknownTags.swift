@@ -180,7 +180,7 @@ public struct TagWriter: ~Copyable {
       while reader.remaining > 0 {
         let tag = try reader.tag()
         if let limit, tag.number >= limit { break }
-        guard Int64(tag.number) > last, tag.number <= UInt32(Int32.max) else {
+        guard Int64(tag.number) > last, tag.number < UInt32(Int32.max) else {
           throw WireError("the numbers of unknown tagged fields do not rise", at: writer.count)
         }
         try reader.skip(tag.size)

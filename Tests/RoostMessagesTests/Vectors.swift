@@ -61,7 +61,7 @@ struct Line {
   let bytes: UnsafeRawBufferPointer
 
   /// What follows the first `"name":`.
-  private func after(_ name: String) -> UnsafeRawBufferPointer? {
+  func after(_ name: String) -> UnsafeRawBufferPointer? {
     let mark = Array("\"\(name)\":".utf8)
     guard let start = Self.first(mark, in: bytes) else { return nil }
     return UnsafeRawBufferPointer(rebasing: bytes[(start + mark.count)...])
