@@ -23,7 +23,7 @@ var targets: [Target] = []
 var products: [Product] = []
 
 @MainActor func deps(_ names: [String]) -> [Target.Dependency] {
-  names.map { .init(stringLiteral: $0) }
+  names.filter { exists("Sources/\($0)") || exists("Tests/\($0)") }.map { .init(stringLiteral: $0) }
 }
 
 /// A Swift library target in Sources/<name>, and its tests in Tests/<name>Tests.
@@ -157,8 +157,10 @@ module("RoostPluginKit", ["CRoostPlugin"])
 module(
   "RoostPluginHost",
   [
-    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessagesPrivate", "CRoostPlugin",
-    "CRoostLinux", "CRoostModule",
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages",
+    "RoostMessagesPrivate",
+    "RoostNetwork", "RoostRecords", "RoostCompression", "CRoostPlugin", "CRoostLinux",
+    "CRoostModule",
   ])
 module("RoostSpec", ["RoostBase", "RoostSystem", "CYAML"])
 module(

@@ -1,0 +1,13 @@
+/// The named limits of a plugin's process.
+public enum PluginLimits {
+  /// What the records of one batch may decompress to, bytes.
+  public static let decompressedBytesMax = 32 << 20
+  /// What a plugin may hand back in one call, bytes.
+  public static let arenaBytesMax = 64 << 20
+  /// What an arena keeps between calls, bytes.
+  public static let arenaBytesKept = 256 << 10
+  /// The records of one batch.
+  public static let recordsMax = 1 << 20
+  /// A line that a plugin says (an error, a reason), bytes; the rest is cut off.
+  public static let lineBytesMax = 1024
+}

@@ -1,0 +1,74 @@
+internal import CRoostPlugin
+internal import RoostBase
+internal import RoostRecords
+internal import RoostWire
+
+/// The records of one batch as the C face shows them: views into the batch, in memory that is kept for the next one.
+struct RecordTable {
+  private(set) var records: [roost_record] = []
+  /// Where each record's headers begin in `headers`.
+  private var headerStarts: [Int] = []
+  private var headers: [roost_header] = []
+  private(set) var views: [RecordView] = []
+
+  /// Reads all records; the views live as long as the batch's bytes and until the reader opens another one.
+  mutating func load(_ batch: RecordBatch, with reader: RecordReader) throws(RoostError) {
+    records.removeAll(keepingCapacity: true)
+    headerStarts.removeAll(keepingCapacity: true)
+    headers.removeAll(keepingCapacity: true)
+    views.removeAll(keepingCapacity: true)
+    guard batch.header.recordCount <= PluginLimits.recordsMax else {
+      throw RoostError(.limit, "the batch has more records than a plugin is given at once")
+    }
+    do throws(RecordError) {
+      var cursor = try reader.open(batch)
+      while let view = try cursor.next() { add(view) }
+    } catch {
+      throw RoostError(.malformed, "the batch cannot be read", cause: error)
+    }
+  }
+
+  private mutating func add(_ view: RecordView) {
+    headerStarts.append(headers.count)
+    for header in view.headers {
+      headers.append(
+        roost_header(key: Self.slice(header.key), value: Self.slice(header.value)))
+    }
+    var record = roost_record()
+    record.timestamp = view.timestamp
+    record.key = Self.slice(view.key)
+    record.value = Self.slice(view.value)
+    record.header_count = headers.count - headerStarts[records.count]
+    records.append(record)
+    views.append(view)
+  }
+
+  /// Calls `body` with the records, whose header pointers are right for the length of the call.
+  mutating func withRecords<R>(_ body: (UnsafeBufferPointer<roost_record>) -> R) -> R {
+    headers.withUnsafeBufferPointer { headers in
+      for n in records.indices {
+        records[n].headers =
+          records[n].header_count == 0 ? nil : headers.baseAddress.map { $0 + headerStarts[n] }
+      }
+      return records.withUnsafeBufferPointer(body)
+    }
+  }
+
+  /// Gives the memory of a large batch back.
+  mutating func trim() {
+    if records.capacity > 4096 { self = RecordTable() }
+  }
+
+  /// Null only for Kafka's null: empty bytes may have no address of their own.
+  static func slice(_ bytes: UnsafeRawBufferPointer?) -> roost_slice {
+    guard let bytes else { return roost_slice(data: nil, size: 0) }
+    guard let base = bytes.baseAddress else {
+      return roost_slice(data: UnsafePointer(bitPattern: 16), size: 0)
+    }
+    return roost_slice(data: base.assumingMemoryBound(to: UInt8.self), size: bytes.count)
+  }
+
+  static func bytes(_ slice: roost_slice) -> UnsafeRawBufferPointer? {
+    slice.data.map { UnsafeRawBufferPointer(start: $0, count: slice.size) }
+  }
+}
