@@ -153,7 +153,7 @@ struct JudgeTests {
   @Test func aBatchThatIsNoneIsRefused() throws {
     let judge = try judge()
     var bytes = try Self.batch(["a", "b"], codec: .gzip)
-    bytes[70] ^= 0xFF
+    bytes[75] ^= 0xFF
     for broken in [[], Array(bytes.prefix(20)), Array(bytes.dropLast()), bytes] {
       #expect(throws: RoostError.self) {
         try broken.withUnsafeBytes { _ = try judge.produce($0, Self.context) }
