@@ -159,7 +159,7 @@ public final class RecordBatchBuilder {
     recordCount += 1
   }
 
-  /// Ends the batch and gives its bytes, borrowed until the next `begin`.
+  /// Ends the batch and gives its bytes, borrowed until the next `begin` and as long as the builder lives.
   ///
   /// - Parameters:
   ///   - lastOffsetDelta: where it is more than the last record's: records were removed at the end. A batch without

@@ -9,11 +9,18 @@ public struct RecordCursor {
   /// The records' bytes, uncompressed.
   public let bytes: UnsafeRawBufferPointer
   private var reader: WireReader
+  /// Keeps the memory of decompressed records alive.
+  private let owner: RecordReader?
   /// Records that the header still promises.
   public private(set) var left: Int32
 
   /// - Parameter bytes: the records of the batch, uncompressed.
   public init(header: RecordBatchHeader, bytes: UnsafeRawBufferPointer) {
+    self.init(header: header, bytes: bytes, owner: nil)
+  }
+
+  init(header: RecordBatchHeader, bytes: UnsafeRawBufferPointer, owner: RecordReader?) {
+    self.owner = owner
     self.header = header
     self.bytes = bytes
     reader = WireReader(bytes)

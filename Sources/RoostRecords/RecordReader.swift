@@ -15,7 +15,8 @@ public final class RecordReader {
   /// A cursor over the batch's records. For a compressed batch it, and every view from it, is valid until this
   /// reader opens the next batch; for another one as long as the batch's own memory.
   public func open(_ batch: RecordBatch) throws(RecordError) -> RecordCursor {
-    RecordCursor(header: batch.header, bytes: try uncompressedRecords(of: batch))
+    RecordCursor(
+      header: batch.header, bytes: try uncompressedRecords(of: batch), owner: self)
   }
 
   /// The record section, decompressed if need be; valid as `open` says.
