@@ -34,6 +34,8 @@ public enum Limits {
   /// How long the news of a broker's death is offered to coordinators before it is given up (heartbeats remain).
   public static let deathNoticeMillis: Int64 = 30_000
   public static let deathNoticeRetryMillis: Int64 = 20
+  /// A coordinator that does not answer within this time is left for the next.
+  public static let deathAnswerMillis: Int64 = 2_000
   public static let deathNoticesMax = 1024
   /// A child's log file that is larger when the child starts becomes NAME.old.
   public static let logFileBytesMax: Int64 = 64 << 20

@@ -91,6 +91,12 @@ public final class EventLog: Sendable {
     return .human
   }
 
+  /// Whether events go to the journal.
+  public var isJournal: Bool {
+    if case .journal = format { return true }
+    return false
+  }
+
   public func isOn(_ severity: Severity) -> Bool { severity <= level }
 
   /// Writes one event. `fields` are journal field names (A-Z, 0-9, _) with their values.

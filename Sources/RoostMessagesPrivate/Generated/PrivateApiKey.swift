@@ -3,6 +3,7 @@
 
 /// The API keys, by the number in a request's header.
 public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
+  case brokerDied = 10000
   case childHello = 10010
   case childMetrics = 10011
   case clusterStatus = 10020
@@ -14,6 +15,7 @@ public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
   /// The API's name, without Request or Response.
   public var name: String {
     switch self {
+    case .brokerDied: "BrokerDied"
     case .childHello: "ChildHello"
     case .childMetrics: "ChildMetrics"
     case .clusterStatus: "ClusterStatus"
@@ -27,6 +29,7 @@ public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
   /// The versions that the messages of this API are generated for.
   public var validVersions: ClosedRange<Int16> {
     switch self {
+    case .brokerDied: 1...1
     case .childHello: 1...1
     case .childMetrics: 1...1
     case .clusterStatus: 1...1
@@ -40,6 +43,7 @@ public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
   /// The first flexible version (KIP-482); `Int16.max` where there is none.
   public var firstFlexibleVersion: Int16 {
     switch self {
+    case .brokerDied: 1
     case .childHello: 1
     case .childMetrics: 1
     case .clusterStatus: 1

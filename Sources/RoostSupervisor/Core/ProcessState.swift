@@ -73,6 +73,19 @@ public enum ProcessState: Equatable, Sendable {
     }
   }
 
+  /// A few words on the state, for people.
+  func detail(now: Int64) -> String {
+    switch self {
+    case .stopped(let detail), .failed(let detail): detail
+    case .spawning: ""
+    case .starting(_, _, let saidReady): saidReady ? "ready, waits for others" : ""
+    case .running: ""
+    case .degraded(_, _, let ping): "last watchdog ping \(now - ping) ms ago"
+    case .stopping(_, _, let reason, _): reason.text
+    case .backoff(let until, let detail): "\(detail); starts again in \(max(until - now, 0)) ms"
+    }
+  }
+
   /// It serves.
   public var isUp: Bool {
     switch self {

@@ -263,6 +263,15 @@ public struct SupervisorCore: Sendable {
     }
   }
 
+  /// "starting", "ready" or "stopping".
+  public var phaseName: String {
+    switch phase {
+    case .idle, .clearing, .starting: "starting"
+    case .ready: "ready"
+    case .stopping, .finished: "stopping"
+    }
+  }
+
   public var isStopping: Bool {
     if case .stopping = phase { return true }
     return phase == .finished

@@ -1,0 +1,51 @@
+internal import RoostBase
+internal import RoostSystem
+
+/// The I/O side of one process: its listeners for good, its operating-system process for one life at a time.
+final class Child {
+  let plan: ProcessPlan
+  let listeners: [Listener]
+  /// nil: the journal, or wherever roostd's own standard error goes.
+  let logPath: String?
+  /// The life that runs now.
+  var life: ChildLife?
+  /// The connection that the host made, for questions.
+  var control: ControlPeer?
+
+  init(plan: ProcessPlan, listeners: [Listener], logPath: String?) {
+    self.plan = plan
+    self.listeners = listeners
+    self.logPath = logPath
+  }
+}
+
+/// A listener under its name.
+final class Listener {
+  let name: String
+  let socket: BoundSocket
+
+  init(_ plan: ListenerPlan) throws(RoostError) {
+    name = plan.name
+    switch plan.address {
+    case .tcp(let host, let port): socket = try BoundSocket(host: host, port: port)
+    case .unix(let path):
+      socket = try BoundSocket(unixPath: path)
+      // Peers on this host may queue before its process is there: they wait instead of polling.
+      try socket.open()
+    }
+  }
+}
+
+/// A process that was spawned, held by its pidfd.
+final class ChildLife {
+  let process: ProcessHandle
+  let incarnation: UUID
+  /// Clock ticks after boot.
+  let startTime: UInt64
+
+  init(_ process: consuming ProcessHandle, incarnation: UUID) {
+    startTime = ProcFS.startTime(pid: process.pid) ?? 0
+    self.process = process
+    self.incarnation = incarnation
+  }
+}

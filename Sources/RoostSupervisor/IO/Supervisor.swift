@@ -1,0 +1,326 @@
+public import RoostBase
+internal import RoostMessagesPrivate
+public import RoostSystem
+internal import RoostWire
+
+/// roostd: the core with its hands. One thread, one poll loop: signals, the notify socket, the control socket, pidfds.
+///
+/// Everything here runs on the thread that calls `run`.
+public final class Supervisor {
+  /// What the surroundings decide.
+  public struct Options {
+    public var environment: [String: String]
+    public var logLevel: Severity
+    public var logFormat: String?
+    /// The core's randomness.
+    public var seed: UInt64
+    /// The parent of a detached roostd, waiting to hear how the start went.
+    public var detached: DetachReport?
+
+    public init(
+      environment: [String: String], logLevel: Severity = .info, logFormat: String? = nil,
+      seed: UInt64 = .random(in: .min ... .max), detached: DetachReport? = nil
+    ) {
+      self.environment = environment
+      self.logLevel = logLevel
+      self.logFormat = logFormat
+      self.seed = seed
+      self.detached = detached
+    }
+  }
+
+  let plan: ClusterPlan
+  let log: EventLog
+  private(set) var core: SupervisorCore
+  private(set) var children: [ProcessId: Child] = [:]
+  private let options: Options
+  private let spawner: Spawner
+  private let signals: SignalFD
+  private let notifyServer: NotifyServer
+  private let upward: NotifyClient?
+  private let watchdogMillis: Int64?
+  private var nextPing: Int64 = 0
+  private let controlSocket: BoundSocket
+  var controlDescriptor: Int32 { controlSocket.descriptor }
+  var peers: [ControlPeer] = []
+  var statusQueries: [StatusQuery] = []
+  var nextCorrelation: Int32 = 1
+  private let deaths: DeathReporter
+  private let records: ChildRecordFile
+  private let lock: Int32
+  private var leftovers: [Int32: HeldProcess] = [:]
+  private var detached: DetachReport?
+  private var events: [SupervisorEvent] = []
+  private var finished: Int32?
+  private var stopsAsked = 0
+  let startedAt = MonotonicClock.millis()
+  private(set) var statusText = ""
+
+  /// Takes the cluster's lock, binds every listener and the sockets of supervision. Starts nothing yet.
+  /// `signals` was made in main before any thread: SIGTERM, SIGINT, SIGHUP and SIGCHLD.
+  public init(
+    plan: ClusterPlan, installation: Installation, signals: SignalFD, log: EventLog,
+    options: Options
+  ) throws(RoostError) {
+    self.plan = plan
+    self.log = log
+    self.options = options
+    self.signals = signals
+    detached = options.detached
+    try plan.directories.prepare()
+    guard let lock = try HostFiles.lock(plan.directories.lock) else {
+      throw RoostError(
+        .unavailable,
+        "the cluster \(plan.cluster) is running already (\(plan.directories.lock) is locked); \"roost down\" stops it"
+      )
+    }
+    self.lock = lock
+    try ChildProcess.becomeSubreaper()
+    core = SupervisorCore(processes: plan.processes.map(\.settings), seed: options.seed)
+    spawner = Spawner(
+      installation: installation, plan: plan, environment: options.environment,
+      logLevel: options.logLevel, logFormat: options.logFormat)
+    notifyServer = try NotifyServer(path: plan.directories.notifySocket)
+    controlSocket = try BoundSocket(unixPath: plan.directories.controlSocket)
+    upward = NotifyClient(path: options.environment["NOTIFY_SOCKET"])
+    watchdogMillis = Self.watchdog(options.environment)
+    deaths = DeathReporter(sockets: plan.coordinatorSockets, log: log)
+    records = ChildRecordFile(path: plan.directories.childRecords, cluster: plan.cluster)
+    let toJournal = log.isJournal
+    for process in plan.processes {
+      if let directory = process.directory { try HostFiles.makePrivateDirectory(directory) }
+      var listeners: [Listener] = []
+      for listener in process.listeners { listeners.append(try Listener(listener)) }
+      children[process.id] = Child(
+        plan: process, listeners: listeners,
+        logPath: toJournal ? nil : "\(plan.directories.log)/\(process.id).log")
+    }
+    try controlSocket.open()
+  }
+
+  private static func watchdog(_ environment: [String: String]) -> Int64? {
+    if let pid = environment["WATCHDOG_PID"], Int32(pid) != HostFiles.processId() { return nil }
+    return environment["WATCHDOG_USEC"].flatMap { Int64($0) }.map { max($0 / 3000, 1) }
+  }
+
+  var now: Int64 { MonotonicClock.millis() }
+
+  /// Runs the cluster until it has stopped. The exit code.
+  public func run() throws(RoostError) -> Int32 {
+    let found = try records.findLeftovers(log)
+    for (leftover, held) in found { leftovers[leftover.pid] = held }
+    log.info("starting \(plan.processes.count) processes of cluster \(plan.cluster)")
+    tell(.begin(leftovers: found.map(\.leftover)))
+    var polls = PollSet()
+    while finished == nil {
+      turn(&polls)
+    }
+    return finished ?? 1
+  }
+
+  /// Hands one event to the core and does what it says, and so on with what comes of that.
+  func tell(_ event: SupervisorEvent) {
+    events.append(event)
+    // An action of the first event may tell the next: they wait in line.
+    guard events.count == 1 else { return }
+    while let next = events.first {
+      for action in core.handle(next, now: now) { perform(action) }
+      events.removeFirst()
+    }
+  }
+
+  // MARK: The loop
+
+  private func turn(_ polls: inout PollSet) {
+    polls.removeAll()
+    let signalAt = polls.add(signals.descriptor)
+    let notifyAt = polls.add(notifyServer.descriptor)
+    let controlAt = polls.add(controlSocket.descriptor)
+    let peersNow = peers
+    let firstPeer = peersNow.map { polls.add($0.stream.descriptor, writing: $0.stream.hasOutput) }
+    let leftoversNow = Array(leftovers)
+    let firstLeftover = leftoversNow.map { polls.add($0.value.handle.pidfd) }
+    if let descriptor = deaths.descriptor { polls.add(descriptor, writing: deaths.hasOutput) }
+    polls.wait(timeoutMillis: nextDeadline.map { $0 - now })
+
+    if polls.isReady(notifyAt) { readNotifications() }
+    if polls.isReady(signalAt) { readSignals() }
+    for (index, peer) in zip(firstPeer, peersNow) where polls.isReady(index) { serve(peer) }
+    if polls.isReady(controlAt) { acceptPeers() }
+    for (index, entry) in zip(firstLeftover, leftoversNow) where polls.isReady(index) {
+      leftovers[entry.key] = nil
+      tell(.leftoverGone(pid: entry.key))
+    }
+    deaths.turn(now: now)
+    finishStatusQueries()
+    dropClosedPeers()
+    if let deadline = core.nextDeadline, now >= deadline { tell(.timer) }
+    pingUpward()
+  }
+
+  private var nextDeadline: Int64? {
+    [
+      core.nextDeadline, deaths.nextDeadline, statusQueries.map(\.deadline).min(),
+      watchdogMillis == nil ? nil : nextPing,
+    ].compactMap { $0 }.min()
+  }
+
+  private func pingUpward() {
+    guard let watchdogMillis, now >= nextPing else { return }
+    nextPing = now + watchdogMillis
+    upward?.send([("WATCHDOG", "1")])
+  }
+
+  private func readSignals() {
+    while let (signal, sender) = signals.next() {
+      if signal == Signal.child {
+        // What a child said before it died comes before its death.
+        readNotifications()
+        reap()
+      } else {
+        askToStop(
+          by: ExitStatus.name(ofSignal: signal) + (sender > 0 ? " from process \(sender)" : ""))
+      }
+    }
+  }
+
+  /// The first time a clean stop, the second time an end at once.
+  func askToStop(by: String) {
+    stopsAsked += 1
+    if stopsAsked == 1 {
+      log.notice("stopping: \(by)")
+      tell(.stop(by: by))
+    } else {
+      log.warning("\(by) again: ending everything at once")
+      tell(.stopNow)
+    }
+  }
+
+  private func readNotifications() {
+    while let received = notifyServer.next() {
+      guard
+        let child = children.values.first(where: { $0.life?.process.pid == received.pid })
+      else {
+        log.debug("a notification of process \(received.pid), which is no child, is left out")
+        continue
+      }
+      tell(.process(child.plan.id, .notified(received.message)))
+    }
+  }
+
+  private func reap() {
+    while true {
+      do {
+        guard let (pid, status) = try ChildProcess.reap() else { return }
+        guard let child = children.values.first(where: { $0.life?.process.pid == pid }) else {
+          log.debug("reaped the orphan \(pid): \(status)")
+          continue
+        }
+        child.control?.close()
+        child.control = nil
+        child.life = nil
+        tell(.process(child.plan.id, .exited(status)))
+      } catch {
+        log.error("\(error)")
+        return
+      }
+    }
+  }
+
+  // MARK: Actions
+
+  private func perform(_ action: SupervisorAction) {
+    switch action {
+    case .process(let id, let action):
+      guard let child = children[id] else { return }
+      perform(action, child)
+    case .signalLeftover(let pid, let signal):
+      do { try leftovers[pid]?.handle.send(signal: signal) } catch { log.error("\(error)") }
+    case .announceReady: announceReady()
+    case .announceStopping: upward?.send([("STOPPING", "1")])
+    case .announceStatus(let text):
+      statusText = text
+      upward?.send([("STATUS", text)])
+    case .log(let severity, let text): log.log(severity, text)
+    case .finish(let code, let reason): finish(code, reason)
+    }
+  }
+
+  private func perform(_ action: ProcessAction, _ child: Child) {
+    let id = child.plan.id
+    switch action {
+    case .spawn: spawn(child)
+    case .signal(let signal):
+      do { try child.life?.process.send(signal: signal) } catch { log.error("\(id): \(error)") }
+    case .openListeners:
+      for listener in child.listeners {
+        do { try listener.socket.open() } catch { log.error("\(id): \(error)") }
+      }
+    case .shutListeners: for listener in child.listeners { listener.socket.shut() }
+    case .reportDeath(let life, let reason): reportDeath(id, life, reason)
+    case .log(let severity, let text):
+      log.log(
+        severity, "\(id) \(text)",
+        [("ROOST_CHILD_ROLE", id.role.rawValue), ("ROOST_CHILD_ID", id.instance)])
+    }
+  }
+
+  private func spawn(_ child: Child) {
+    let id = child.plan.id
+    var random = SystemRandomNumberGenerator()
+    let incarnation = UUID.random(using: &random)
+    do {
+      let life = try spawner.spawn(child, incarnation: incarnation)
+      child.life = life
+      log.debug("\(id) started (pid \(life.process.pid))")
+      saveRecords()
+      tell(.process(id, .spawned(pid: life.process.pid, incarnation: incarnation)))
+    } catch {
+      tell(.process(id, .spawnFailed("\(error)")))
+    }
+  }
+
+  private func saveRecords() {
+    let alive = children.values.compactMap { child in
+      child.life.map { (id: child.plan.id, life: $0) }
+    }
+    do { try records.write(alive) } catch { log.error("\(error)") }
+  }
+
+  private func reportDeath(_ id: ProcessId, _ life: Life, _ reason: String) {
+    guard let brokerId = Int32(id.instance), !core.isStopping else { return }
+    var request = BrokerDiedRequest()
+    request.host = plan.host
+    request.brokerId = brokerId
+    request.incarnationId = life.incarnation
+    request.brokerEpoch = life.brokerEpoch
+    request.reason = reason
+    deaths.report(request, now: now)
+  }
+
+  private func announceReady() {
+    let millis = now - startedAt
+    upward?.send([("READY", "1"), ("STATUS", core.statusText)])
+    log.notice(
+      "cluster \(plan.cluster) is ready after \(millis) ms",
+      [("MESSAGE_ID", MessageId.clusterReady)])
+    detached?.finish(code: 0, text: "cluster \(plan.cluster) is ready after \(millis) ms\n")
+    detached = nil
+  }
+
+  private func finish(_ code: Int32, _ reason: String) {
+    log.notice("cluster \(plan.cluster) has ended: \(reason)")
+    HostFiles.remove(plan.directories.childRecords)
+    HostFiles.remove(plan.directories.controlSocket)
+    HostFiles.remove(plan.directories.notifySocket)
+    detached?.finish(
+      code: UInt8(clamping: max(code, 1)), text: "roost: the cluster did not start: \(reason)\n")
+    detached = nil
+    finished = code
+  }
+}
+
+/// Ids of events that people look for (catalog(7)).
+enum MessageId {
+  static let clusterReady = "3f1d6a5b2c8e4d0f9a7b6c5d4e3f2a10"
+}
