@@ -199,7 +199,7 @@ cprogram(
 program("roost-codegen", ["RoostSchema", "RoostBase"])
 program(
   "roost-host",
-  ["RoostBase", "RoostSystem", "RoostWire", "CRoostLinux", "CRoostModule"])
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "CRoostLinux", "CRoostModule"])
 program("roostd", ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor"])
 program(
   "roost",

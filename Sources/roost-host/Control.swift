@@ -3,16 +3,29 @@ internal import Glibc
 internal import RoostSystem
 
 /// The control thread: signals, and what the supervisor asks. It runs beside the module for as long as the process
-/// lives, and never waits for the module.
+/// lives, and never waits for the module but for the moment in which it lists its metrics.
 final class Control: Sendable {
   private let host: Host
   private let signals: SignalFD
+  private let supervisor: String?
+  private let identity: Identity
   private let exit: @Sendable (Int32) -> Never
 
-  /// `exit` ends the process at once.
-  init(host: Host, signals: SignalFD, exit: @escaping @Sendable (Int32) -> Never) {
+  /// Who this process is.
+  struct Identity {
+    let role: String
+    let instance: String
+  }
+
+  /// `supervisor` is the path of its socket, where there is one. `exit` ends the process at once.
+  init(
+    host: Host, signals: SignalFD, supervisor: String?, identity: Identity,
+    exit: @escaping @Sendable (Int32) -> Never
+  ) {
     self.host = host
     self.signals = signals
+    self.supervisor = supervisor
+    self.identity = identity
     self.exit = exit
   }
 
@@ -34,9 +47,20 @@ final class Control: Sendable {
 
   private func run() -> Never {
     var stopping = false
+    var polls = PollSet()
+    let link = supervisor.map { path in
+      SupervisorLink(path: path, role: identity.role, instance: identity.instance) { [host] in
+        host.collectMetrics()
+      }
+    }
     while true {
-      var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
-      _ = poll(&entry, 1, -1)
+      link?.turn(now: MonotonicClock.millis())
+      polls.removeAll()
+      polls.add(signals.descriptor)
+      if let descriptor = link?.descriptor {
+        polls.add(descriptor, writing: link?.hasOutput ?? false)
+      }
+      polls.wait(timeoutMillis: link?.retryAt.map { $0 - MonotonicClock.millis() })
       while let received = signals.next() {
         let name = ExitStatus.name(ofSignal: received.signal)
         if stopping {

@@ -48,7 +48,10 @@ struct RoostHost {
     }
     let host = try Host(
       log: log, notify: NotifyClient(path: environment["NOTIFY_SOCKET"]), inherited: inherited)
-    Control(host: host, signals: signals) { code in _exit(code) }.start()
+    Control(
+      host: host, signals: signals, supervisor: environment["ROOST_SUPERVISOR"],
+      identity: Control.Identity(role: options.role, instance: options.instance)
+    ) { code in _exit(code) }.start()
     let module = try Module(path: options.module)
     log.debug("running the module \(module.name) \(module.version)")
     let code = module(
