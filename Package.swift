@@ -162,7 +162,7 @@ module(
     "RoostNetwork", "RoostRecords", "RoostCompression", "CRoostPlugin", "CRoostLinux",
     "CRoostModule",
   ])
-module("RoostSpec", ["RoostBase", "RoostSystem", "CYAML"])
+module("RoostSpec", ["RoostBase", "CYAML"])
 module(
   "RoostSupervisor",
   ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate"])
