@@ -162,6 +162,7 @@ module(
     "RoostNetwork", "RoostRecords", "RoostCompression", "CRoostPlugin", "CRoostLinux",
     "CRoostModule",
   ])
+module("RoostCLI", ["RoostBase", "RoostSystem"])
 module("RoostSpec", ["RoostBase", "CYAML"])
 module(
   "RoostSupervisor",
@@ -203,10 +204,9 @@ program(
 program("roostd", ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor"])
 program(
   "roost",
-  ["RoostBase", "RoostSystem", "RoostSpec", "RoostSupervisor", "RoostClient", "RoostRecords"])
-
-if exists("Tests/TidyTests") {
-  targets.append(.testTarget(name: "TidyTests", swiftSettings: strict))
-}
+  [
+    "RoostBase", "RoostSystem", "RoostCLI", "RoostSpec", "RoostSupervisor", "RoostClient",
+    "RoostRecords",
+  ].filter { exists("Sources/\($0)") })
 
 let package = Package(name: "roost", products: products, targets: targets)
