@@ -134,7 +134,10 @@ module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])
 module("RoostSchema", ["RoostBase"])
 
 // The roles.
-module("RoostStorage", ["RoostBase", "RoostSystem", "RoostWire"])
+module(
+  "RoostStorage",
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostRecords"],
+  testing: ["RoostSimulation", "RoostCompression"])
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"])

@@ -1,4 +1,5 @@
 internal import RoostBase
+internal import RoostRecords
 internal import RoostSystem
 internal import RoostWire
 
@@ -144,39 +145,24 @@ enum BatchScan {
   }
 }
 
-/// The marker that ends a transaction: the record of a control batch (KIP-98).
-struct EndTransactionMarker: Equatable {
-  var isAbort: Bool
-  var coordinatorEpoch: Int32
-
-  /// Nil when the batch holds another control record, or none.
+extension EndTransactionMarker {
+  /// Reads the record of a whole control batch. Nil when it holds something else, or nothing that can be read: such a
+  /// batch ends no transaction.
   init?(batch: UnsafeRawBufferPointer) {
-    guard batch.count > RecordBatchHeader.size else { return nil }
-    var at = RecordBatchHeader.size
-    func varint() -> Int? {
-      var value: UInt64 = 0
-      var shift: UInt64 = 0
-      while at < batch.count, shift < 64 {
-        let byte = batch[at]
-        at += 1
-        value |= UInt64(byte & 0x7F) << shift
-        if byte & 0x80 == 0 { return Int(Int64(value >> 1) ^ -Int64(value & 1)) }
-        shift += 7
+    guard let header = RecordBatchHeader(batch), header.attributes.codec == 0,
+      header.totalSize <= batch.count
+    else { return nil }
+    let records = UnsafeRawBufferPointer(rebasing: batch[RecordBatchHeader.size..<header.totalSize])
+    var cursor = RecordCursor(header: header, bytes: records)
+    do throws(RecordError) {
+      guard let record = try cursor.next(), let marker = try EndTransactionMarker(record) else {
+        return nil
       }
+      self = marker
+    } catch {
       return nil
     }
-    guard varint() != nil else { return nil }
-    at += 1
-    guard varint() != nil, varint() != nil, let keySize = varint(), keySize >= 4,
-      at + keySize <= batch.count
-    else { return nil }
-    let type = Int16(bigEndian: batch.loadUnaligned(fromByteOffset: at + 2, as: Int16.self))
-    at += keySize
-    guard type == 0 || type == 1, let valueSize = varint(), valueSize >= 6,
-      at + valueSize <= batch.count
-    else { return nil }
-    isAbort = type == 0
-    coordinatorEpoch = Int32(
-      bigEndian: batch.loadUnaligned(fromByteOffset: at + 2, as: Int32.self))
   }
+
+  var isAbort: Bool { !isCommit }
 }

@@ -71,7 +71,8 @@ struct LeaderEpochCache {
     guard let text = try TextFile.read(disk, directory + "/" + FileNames.leaderEpochCheckpoint)
     else { return cache }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: true)
-    guard lines.count >= 2, lines[0] == "0", let count = Int(lines[1]), count == lines.count - 2
+    // A text without its last line's end was cut by a crash.
+    guard text.hasSuffix("\n"), lines.count >= 2, lines[0] == "0", let count = Int(lines[1]), count == lines.count - 2
     else { return nil }
     for line in lines.dropFirst(2) {
       let words = line.split(separator: " ")

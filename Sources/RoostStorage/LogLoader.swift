@@ -1,4 +1,5 @@
 internal import RoostBase
+internal import RoostRecords
 internal import RoostSystem
 internal import RoostWire
 

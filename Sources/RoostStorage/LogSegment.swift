@@ -74,8 +74,8 @@ final class LogSegment: @unchecked Sendable {
     return try BatchScan.first(in: handle, 0..<limit) { $0.lastOffset >= offset }
   }
 
-  /// The largest timestamp of all batches and the last offset of the first batch that has it.
-  func findMaxTimestamp() throws(RoostError) -> TimeIndex.Entry {
+  /// The largest timestamp of the batches in the first `size` bytes, and the last offset of the first that has it.
+  func findMaxTimestamp(size: Int) throws(RoostError) -> TimeIndex.Entry {
     if size == 0 { return TimeIndex.Entry(timestamp: -1, offset: baseOffset) }
     var largest = try timeIndex.lastEntry()
     let from = try offsetIndex.lookup(largest.offset).position
@@ -136,7 +136,7 @@ final class LogSegment: @unchecked Sendable {
     if let appendedMaxTimestamp {
       largest = appendedMaxTimestamp
     } else {
-      largest = try findMaxTimestamp()
+      largest = try findMaxTimestamp(size: size)
       appendedMaxTimestamp = largest
     }
     if header.maxTimestamp > largest.timestamp {
@@ -164,7 +164,7 @@ final class LogSegment: @unchecked Sendable {
       if let appendedMaxTimestamp {
         try timeIndex.append(appendedMaxTimestamp)
       } else {
-        try timeIndex.append(try findMaxTimestamp())
+        try timeIndex.append(try findMaxTimestamp(size: size))
       }
     }
     try offsetIndex.file.trim()

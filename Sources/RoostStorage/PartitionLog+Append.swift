@@ -1,4 +1,5 @@
 public import RoostBase
+internal import RoostRecords
 internal import RoostSystem
 internal import Synchronization
 internal import RoostWire

@@ -203,7 +203,7 @@ extension PartitionLog {
   /// Under the append lock, which keeps the file from changing.
   func maxTimestamp(of segment: LogSegment) throws(RoostError) -> TimeIndex.Entry {
     if let known = viewLock.withLock({ _ in segment.maxTimestamp }) { return known }
-    let found = try segment.findMaxTimestamp()
+    let found = try segment.findMaxTimestamp(size: segment.size)
     viewLock.withLock { _ in if segment.maxTimestamp == nil { segment.maxTimestamp = found } }
     return found
   }

@@ -75,4 +75,16 @@ public struct ProducerInfo: Sendable, Equatable {
   public var coordinatorEpoch: Int32
   /// -1 without an open transaction.
   public var currentTransactionStartOffset: Int64
+
+  public init(
+    producerId: Int64, producerEpoch: Int16, lastSequence: Int32, lastTimestamp: Int64,
+    coordinatorEpoch: Int32, currentTransactionStartOffset: Int64
+  ) {
+    self.producerId = producerId
+    self.producerEpoch = producerEpoch
+    self.lastSequence = lastSequence
+    self.lastTimestamp = lastTimestamp
+    self.coordinatorEpoch = coordinatorEpoch
+    self.currentTransactionStartOffset = currentTransactionStartOffset
+  }
 }
