@@ -72,7 +72,8 @@ struct LeaderEpochCache {
     else { return cache }
     let lines = text.split(separator: "\n", omittingEmptySubsequences: true)
     // A text without its last line's end was cut by a crash.
-    guard text.hasSuffix("\n"), lines.count >= 2, lines[0] == "0", let count = Int(lines[1]), count == lines.count - 2
+    guard text.hasSuffix("\n"), lines.count >= 2, lines[0] == "0", let count = Int(lines[1]),
+      count == lines.count - 2
     else { return nil }
     for line in lines.dropFirst(2) {
       let words = line.split(separator: " ")
