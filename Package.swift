@@ -130,7 +130,8 @@ module(
   testing: ["RoostMessagesStored", "RoostMessagesJSON", "CZlib", "CRoostAllocations"])
 module("RoostMessagesStored", ["RoostBase", "RoostWire"])
 module("RoostMessagesPrivate", ["RoostBase", "RoostWire"])
-module("RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"])
+module(
+  "RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"], testing: ["CRoostAllocations"])
 module("RoostSchema", ["RoostBase"])
 
 // The roles.
