@@ -210,7 +210,7 @@ program(
   "roost",
   [
     "RoostBase", "RoostSystem", "RoostCLI", "RoostSpec", "RoostSupervisor", "RoostClient",
-    "RoostRecords",
+    "RoostRecords", "RoostPluginHost",
   ].filter { exists("Sources/\($0)") })
 
 let package = Package(name: "roost", products: products, targets: targets)
