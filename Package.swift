@@ -170,7 +170,7 @@ module("RoostCLI", ["RoostBase", "RoostSystem"])
 module("RoostSpec", ["RoostBase", "CYAML"])
 module(
   "RoostSupervisor",
-  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate"])
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "RoostSpec"])
 module(
   "RoostClient",
   [
@@ -190,6 +190,16 @@ sharedObject(
 sharedObject(
   "roost-plugin-host", target: "RoostPluginHostModule", ["RoostPluginHost", "CRoostModule"],
   exports: moduleExports)
+
+// A module for the tests of the supervisor, and of roost-host.
+if exists("Tests/Modules/TestModule") {
+  targets.append(
+    .target(
+      name: "RoostTestModule", dependencies: ["CRoostModule"], path: "Tests/Modules/TestModule",
+      cSettings: strictC))
+  products.append(
+    .library(name: "roost-test-module", type: .dynamic, targets: ["RoostTestModule"]))
+}
 
 // Thin executables: parse, wire up, run.
 // Alone and static, no Swift runtime: it lives between spawn and exec.

@@ -61,6 +61,8 @@ public struct Directories: Equatable, Sendable {
   public let state: String
   /// What does not: sockets, records of children.
   public let runtime: String
+  /// Log files of the processes, where there is no journal.
+  public let log: String
 
   /// From STATE_DIRECTORY and RUNTIME_DIRECTORY where systemd sets them (systemd.exec(5)), else from the user's XDG
   /// directories, so that one spec serves both. Makes nothing.
@@ -78,11 +80,14 @@ public struct Directories: Equatable, Sendable {
     } else {
       runtime = "\(Self.runtimeBase(environment))/\(cluster)"
     }
+    log = state + "/log"
   }
 
-  public init(state: String, runtime: String) {
+  /// Named ones; `log` nil: below the state.
+  public init(state: String, runtime: String, log: String? = nil) {
     self.state = state
     self.runtime = runtime
+    self.log = log ?? state + "/log"
   }
 
   /// Where the runtime directories of this user's clusters are.
@@ -100,7 +105,6 @@ public struct Directories: Equatable, Sendable {
     value.flatMap { $0.hasPrefix("/") ? $0 : nil }
   }
 
-  public var log: String { state + "/log" }
   public var controlSocket: String { runtime + "/supervisor.sock" }
   public var notifySocket: String { runtime + "/notify.sock" }
   public var childRecords: String { runtime + "/children" }

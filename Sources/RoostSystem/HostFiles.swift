@@ -105,6 +105,14 @@ public enum HostFiles {
     return String(cString: resolved)
   }
 
+  /// A path from the root on; what it names need not exist.
+  public static func absolutePath(_ path: String) -> String {
+    if path.hasPrefix("/") { return path }
+    guard let here = getcwd(nil, 0) else { return path }
+    defer { free(here) }
+    return String(cString: here) + "/" + path
+  }
+
   /// The program that runs now.
   public static func ownExecutable() -> String {
     realPath("/proc/self/exe") ?? "/proc/self/exe"
