@@ -1,6 +1,6 @@
 public import RoostBase
 public import RoostSpec
-public import RoostSystem
+internal import RoostSystem
 
 /// roostd from its command line to its exit code.
 public enum Daemon {

@@ -146,7 +146,8 @@ struct CoreSimulation {
     world.isCalm = true
     // What still hangs, mutes or is doomed from before ends by the core's own deadlines.
     var steps = 0
-    while !(world.readyAnnounced > 0 && world.open.count == world.core.order.count), steps < 20_000 {
+    while !(world.readyAnnounced > 0 && world.open.count == world.core.order.count), steps < 20_000
+    {
       world.step()
       steps += 1
     }

@@ -165,7 +165,7 @@ struct CoreTests {
     #expect(first.contains(.process(broker, .signal(Signal.terminate))))
     #expect(!first.contains(.process(mask, .signal(Signal.terminate))))
     #expect(!first.contains(.process(coordinator, .signal(Signal.terminate))))
-    #expect(core.nextDeadline == 1000 + Limits.stopTimeoutMillis)
+    #expect(core.machines[broker]?.nextDeadline == 1000 + Limits.stopTimeoutMillis)
     let late = core.handle(.timer, now: 1000 + Limits.stopTimeoutMillis)
     #expect(late.contains(.process(broker, .signal(Signal.kill))))
     let second = core.handle(

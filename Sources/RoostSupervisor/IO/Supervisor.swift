@@ -53,6 +53,7 @@ public final class Supervisor {
   private var events: [SupervisorEvent] = []
   private var finished: Int32?
   private var stopsAsked = 0
+  private var recordsAreOld = false
   let startedAt = MonotonicClock.millis()
   private(set) var statusText = ""
 
@@ -127,6 +128,8 @@ public final class Supervisor {
       for action in core.handle(next, now: now) { perform(action) }
       events.removeFirst()
     }
+    // Once for all that were spawned together.
+    if recordsAreOld { saveRecords() }
   }
 
   // MARK: The loop
@@ -273,7 +276,7 @@ public final class Supervisor {
       let life = try spawner.spawn(child, incarnation: incarnation)
       child.life = life
       log.debug("\(id) started (pid \(life.process.pid))")
-      saveRecords()
+      recordsAreOld = true
       tell(.process(id, .spawned(pid: life.process.pid, incarnation: incarnation)))
     } catch {
       tell(.process(id, .spawnFailed("\(error)")))
@@ -281,6 +284,7 @@ public final class Supervisor {
   }
 
   private func saveRecords() {
+    recordsAreOld = false
     let alive = children.values.compactMap { child in
       child.life.map { (id: child.plan.id, life: $0) }
     }
