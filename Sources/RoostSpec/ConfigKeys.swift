@@ -68,6 +68,27 @@ public struct ConfigKeys: Sendable {
     "log.message.timestamp.type": ["CreateTime", "LogAppendTime"],
   ]
 
+  /// The least value of settings where Kafka states one that people run into (LogConfig, SocketServerConfigs).
+  static let least: [String: Int64] = [
+    "delete.retention.ms": 0, "file.delete.delay.ms": 0, "flush.messages": 1, "flush.ms": 0,
+    "index.interval.bytes": 0, "max.compaction.lag.ms": 1, "max.message.bytes": 0,
+    "message.timestamp.after.max.ms": 0, "message.timestamp.before.max.ms": 0,
+    "min.compaction.lag.ms": 0, "min.insync.replicas": 1, "retention.ms": -1,
+    "segment.bytes": 1 << 20, "segment.index.bytes": 4, "segment.jitter.ms": 0, "segment.ms": 1,
+    "log.index.interval.bytes": 0, "log.index.size.max.bytes": 4,
+    "log.message.timestamp.after.max.ms": 0, "log.message.timestamp.before.max.ms": 0,
+    "log.retention.check.interval.ms": 1, "log.roll.hours": 1, "log.roll.ms": 1,
+    "log.segment.bytes": 1 << 20, "log.segment.delete.delay.ms": 0, "message.max.bytes": 0,
+    "num.io.threads": 1, "num.network.threads": 1, "num.partitions": 1,
+    "num.recovery.threads.per.data.dir": 1, "queued.max.requests": 1,
+    "socket.listen.backlog.size": 1, "socket.request.max.bytes": 1,
+  ]
+
+  /// Whether a setting names Java classes, which Kafka does not always give the type CLASS.
+  static func isClass(_ key: String) -> Bool {
+    key.hasSuffix(".class") || key.hasSuffix(".class.name") || key.hasSuffix(".reporters")
+  }
+
   /// Settings that the spec sets from keys of its own: what to write instead.
   static let replaced: [String: String] = [
     "broker.id": "the broker's key \"id\"", "node.id": "the broker's key \"id\"",
@@ -158,10 +179,10 @@ extension ConfigKeys {
         value = millis / one
       }
     }
-    guard range.contains(value) else {
-      let most = unit == .bytes ? "\(range.upperBound) bytes" : "\(range.upperBound)"
-      throw Refusal(expected: value > 0 ? "at most \(most)" : "at least \(range.lowerBound)")
-    }
+    let least = max(range.lowerBound, Self.least[key] ?? range.lowerBound)
+    let what = unit == .bytes ? " bytes" : ""
+    if value < least { throw Refusal(expected: "at least \(least)\(what)") }
+    if value > range.upperBound { throw Refusal(expected: "at most \(range.upperBound)\(what)") }
     return value
   }
 

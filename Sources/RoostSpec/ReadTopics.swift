@@ -60,7 +60,7 @@ extension SpecReader {
       }
       return false
     }
-    if type == .class {
+    if type == .class || ConfigKeys.isClass(key) {
       diagnostics.add(
         entry.keyMark, path, found: "the setting \(quoted(key))",
         expected: "none that names a Java class: they cannot be loaded here")

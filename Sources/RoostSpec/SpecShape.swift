@@ -182,7 +182,7 @@ extension SpecShape {
     ])
 
   static let cluster = SpecShape(
-    name: "cluster",
+    name: "spec",
     keys: [
       Key(
         name: "version", type: .integer(1...1), isRequired: true,

@@ -64,7 +64,8 @@ struct YAMLParser {
     try next()  // Document end.
     try next()
     guard event.type == YAML_STREAM_END_EVENT else {
-      throw stop(mark, found: "a second document", expected: "one spec in a file")
+      diagnostics.add(mark, "", found: "a second document", expected: "one spec in a file")
+      return root
     }
     return root
   }
@@ -93,8 +94,8 @@ struct YAMLParser {
         expected: "text in UTF-8 without control characters (\(problem))")
     }
     throw stop(
-      markOf(parser.pointee.problem_mark), found: "broken YAML",
-      expected: "otherwise: \(problem)\(context)"
+      markOf(parser.pointee.problem_mark), found: "broken YAML (\(problem)\(context))",
+      expected: "YAML 1.1"
     )
   }
 

@@ -1,6 +1,7 @@
 import Foundation
-@testable import RoostSpec
 import Testing
+
+@testable import RoostSpec
 
 let repository = URL(fileURLWithPath: #filePath)
   .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

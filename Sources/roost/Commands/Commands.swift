@@ -4,6 +4,7 @@ internal import RoostCLI
 enum Commands {
   static let all: [Command] = [
     specCheck,
+    specSchema,
     pluginInspect,
   ]
 }
