@@ -134,6 +134,9 @@ module(
   "RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"], testing: ["CRoostAllocations"])
 module("RoostSchema", ["RoostBase"])
 
+// What every module that roost-host dlopens begins with.
+module("RoostModuleKit", ["RoostBase", "RoostSystem", "RoostReactor", "CRoostModule"])
+
 // The roles.
 module(
   "RoostStorage",
@@ -148,14 +151,14 @@ module(
   [
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "CRoostRaft", "CRoostLinux",
-    "CRoostModule",
+    "RoostModuleKit", "CRoostModule",
   ])
 module(
   "RoostBroker",
   [
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "RoostStorage",
-    "RoostCompression", "CRoostLinux", "CRoostModule",
+    "RoostCompression", "CRoostLinux", "RoostModuleKit", "CRoostModule",
   ])
 module("RoostPluginKit", ["CRoostPlugin"])
 module(
@@ -164,7 +167,7 @@ module(
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages",
     "RoostMessagesPrivate",
     "RoostNetwork", "RoostRecords", "RoostCompression", "CRoostPlugin", "CRoostLinux",
-    "CRoostModule",
+    "RoostModuleKit", "CRoostModule",
   ])
 module("RoostCLI", ["RoostBase", "RoostSystem"])
 module("RoostSpec", ["RoostBase", "CYAML"])
@@ -182,13 +185,15 @@ module("RoostSimulation", ["RoostBase", "RoostSystem"])
 // What roost-host dlopens.
 let moduleExports = "Sources/CRoostModule/module.exports"
 sharedObject(
-  "roost-broker", target: "RoostBrokerModule", ["RoostBroker", "CRoostModule"],
+  "roost-broker", target: "RoostBrokerModule", ["RoostBroker", "RoostModuleKit", "CRoostModule"],
   exports: moduleExports)
 sharedObject(
-  "roost-coordinator", target: "RoostCoordinatorModule", ["RoostCoordinator", "CRoostModule"],
+  "roost-coordinator", target: "RoostCoordinatorModule",
+  ["RoostCoordinator", "RoostModuleKit", "CRoostModule"],
   exports: moduleExports)
 sharedObject(
-  "roost-plugin-host", target: "RoostPluginHostModule", ["RoostPluginHost", "CRoostModule"],
+  "roost-plugin-host", target: "RoostPluginHostModule",
+  ["RoostPluginHost", "RoostModuleKit", "CRoostModule"],
   exports: moduleExports)
 
 // A module for the tests of the supervisor, and of roost-host.
