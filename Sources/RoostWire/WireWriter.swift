@@ -52,6 +52,23 @@ public struct WireWriter: ~Copyable {
     splices.removeAll(keepingCapacity: true)
   }
 
+  /// Goes back to the first `count` bytes and the first `kept` splices.
+  public mutating func truncate(to count: Int, splices kept: Int) {
+    precondition(count >= 0 && count <= used && kept <= splices.count)
+    used = count
+    splices.removeLast(splices.count - kept)
+  }
+
+  /// Room for at most `room` bytes, which `fill` writes; it returns how many it wrote.
+  public mutating func append<E: Error>(
+    room: Int, _ fill: (UnsafeMutableRawPointer) throws(E) -> Int
+  ) throws(E) {
+    reserve(room)
+    let count = try fill(memory + used)
+    precondition(count >= 0 && count <= room)
+    used += count
+  }
+
   @inlinable
   public mutating func reserve(_ more: Int) {
     if used + more > capacity { grow(more) }

@@ -1,0 +1,75 @@
+internal import Synchronization
+
+/// Memory that the requests of all connections may hold. Any thread.
+///
+/// Over the limit nobody begins a frame, and of those who are inside one a single connection may go on: so a full
+/// budget of half frames still comes to an end, one after the other.
+final class MemoryBudget: Sendable {
+  private struct State {
+    /// The one that may go on over the limit.
+    var privileged: UInt64?
+    /// What to call, once, when there is room.
+    var waiters: [@Sendable () -> Void] = []
+  }
+
+  let limit: Int
+  private let usedBytes = Atomic<Int>(0)
+  private let hasWaiters = Atomic<Bool>(false)
+  private let state = Mutex(State())
+
+  init(limit: Int) { self.limit = limit }
+
+  var used: Int { usedBytes.load(ordering: .relaxed) }
+  var isOver: Bool { used > limit }
+
+  func charge(_ bytes: Int) { usedBytes.add(bytes, ordering: .relaxed) }
+
+  func discharge(_ bytes: Int) {
+    let left = usedBytes.subtract(bytes, ordering: .acquiringAndReleasing).newValue
+    precondition(left >= 0, "a charge is taken back once")
+    if left <= limit, hasWaiters.load(ordering: .sequentiallyConsistent) { wakeAll() }
+  }
+
+  /// Whether `connection`, inside a frame, may take so much more.
+  func mayGrow(by bytes: Int, connection: UInt64) -> Bool {
+    if used + bytes <= limit { return true }
+    return state.withLock { state in
+      if state.privileged == nil { state.privileged = connection }
+      return state.privileged == connection
+    }
+  }
+
+  /// The connection has finished its frame, or is gone.
+  func frameEnded(connection: UInt64) {
+    guard hasPrivileged(connection) else { return }
+    wakeAll()
+  }
+
+  private func hasPrivileged(_ connection: UInt64) -> Bool {
+    state.withLock { state in
+      guard state.privileged == connection else { return false }
+      state.privileged = nil
+      return true
+    }
+  }
+
+  /// Calls `resume` once when there may be room again. The caller checks again then.
+  func wait(_ resume: @escaping @Sendable () -> Void) {
+    state.withLock {
+      $0.waiters.append(resume)
+      hasWaiters.store(true, ordering: .sequentiallyConsistent)
+    }
+    // Room that was made between the caller's check and here wakes nobody else.
+    if !isOver { wakeAll() }
+  }
+
+  private func wakeAll() {
+    let waiters = state.withLock { state in
+      hasWaiters.store(false, ordering: .sequentiallyConsistent)
+      let waiters = state.waiters
+      state.waiters = []
+      return waiters
+    }
+    for resume in waiters { resume() }
+  }
+}

@@ -1,0 +1,48 @@
+public import RoostMessages
+
+/// One API that a server offers.
+public struct ServedApi: Sendable {
+  public var key: Int16
+  /// A request outside of it closes its connection, except of ApiVersions (see `RequestHandler.handle`).
+  public var versions: ClosedRange<Int16>
+  /// From this version on the request has header version 2 and, except of ApiVersions, the response has 1 (KIP-482).
+  public var firstFlexible: Int16
+
+  public init(key: Int16, versions: ClosedRange<Int16>, firstFlexible: Int16) {
+    self.key = key
+    self.versions = versions
+    self.firstFlexible = firstFlexible
+  }
+
+  public init(_ key: ApiKey, versions: ClosedRange<Int16>) {
+    self.init(key: key.rawValue, versions: versions, firstFlexible: key.firstFlexibleVersion)
+  }
+}
+
+/// The APIs of a server, found by key.
+public struct ServedApis: Sendable {
+  public let all: [ServedApi]
+  /// By key; the few keys above go through `others`.
+  private let dense: [ServedApi?]
+  private let others: [Int16: ServedApi]
+
+  private static let denseKeys: Int16 = 128
+
+  public init(_ apis: [ServedApi]) {
+    all = apis
+    var dense = [ServedApi?](repeating: nil, count: Int(Self.denseKeys))
+    var others: [Int16: ServedApi] = [:]
+    for api in apis {
+      precondition(api.key >= 0)
+      if api.key < Self.denseKeys { dense[Int(api.key)] = api } else { others[api.key] = api }
+    }
+    self.dense = dense
+    self.others = others
+  }
+
+  @inline(__always)
+  func find(_ key: Int16) -> ServedApi? {
+    if key >= 0, key < Self.denseKeys { return dense[Int(key)] }
+    return others[key]
+  }
+}
