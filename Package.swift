@@ -228,4 +228,19 @@ program(
     "RoostRecords", "RoostPluginHost",
   ].filter { exists("Sources/\($0)") })
 
+// scripts/fuzz alone builds these: instrumented libraries that it links with libFuzzer's main.
+if Context.environment["ROOST_FUZZ"] == "1" {
+  let fuzzers = [
+    ("Messages", ["RoostWire", "RoostMessages", "RoostMessagesStored", "RoostMessagesJSON"]),
+    ("Batches", ["RoostWire", "RoostCompression", "RoostRecords"]),
+  ]
+  for (name, dependencies) in fuzzers where exists("Tests/Fuzz/\(name)") {
+    targets.append(
+      .target(
+        name: "Fuzz\(name)", dependencies: deps(dependencies), path: "Tests/Fuzz/\(name)",
+        swiftSettings: strict))
+    products.append(.library(name: "Fuzz\(name)", type: .static, targets: ["Fuzz\(name)"]))
+  }
+}
+
 let package = Package(name: "roost", products: products, targets: targets)
