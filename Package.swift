@@ -225,7 +225,7 @@ program(
   "roost",
   [
     "RoostBase", "RoostSystem", "RoostCLI", "RoostSpec", "RoostSupervisor", "RoostClient",
-    "RoostRecords", "RoostPluginHost",
+    "RoostMessagesPrivate", "RoostRecords", "RoostPluginHost",
   ].filter { exists("Sources/\($0)") })
 
 // scripts/fuzz alone builds these: instrumented libraries that it links with libFuzzer's main.

@@ -25,6 +25,12 @@ public struct Installation: Sendable {
     roostHost = try Self.program("roost-host", in: programs)
   }
 
+  /// roostd, beside the program that runs now.
+  public static func roostd() throws(RoostError) -> String {
+    let own = HostFiles.ownExecutable()
+    return try program("roostd", in: [String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])])
+  }
+
   private static func program(_ name: String, in directories: [String]) throws(RoostError) -> String
   {
     for directory in directories where HostFiles.isExecutable("\(directory)/\(name)") {

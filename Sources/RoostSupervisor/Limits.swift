@@ -36,6 +36,7 @@ public enum Limits {
   /// How long the news of a broker's death is offered to coordinators before it is given up (heartbeats remain).
   public static let deathNoticeMillis: Int64 = 30_000
   public static let deathNoticeRetryMillis: Int64 = 20
+  public static let deathNoticeRetryMillisMax: Int64 = 1_000
   /// A coordinator that does not answer within this time is left for the next.
   public static let deathAnswerMillis: Int64 = 2_000
   public static let deathNoticesMax = 1024

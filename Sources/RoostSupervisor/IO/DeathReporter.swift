@@ -21,6 +21,7 @@ final class DeathReporter {
   /// The first notice has been sent and its answer is awaited until then.
   private var answerDueAt: Int64?
   private var retryAt: Int64 = 0
+  private var retryMillis = Limits.deathNoticeRetryMillis
 
   init(sockets: [String], log: EventLog) {
     self.sockets = sockets
@@ -38,6 +39,7 @@ final class DeathReporter {
     if waiting.count == Limits.deathNoticesMax { waiting.removeFirst() }
     waiting.append(Notice(request: request, giveUpAt: now + Limits.deathNoticeMillis))
     retryAt = min(retryAt, now)
+    retryMillis = Limits.deathNoticeRetryMillis
     turn(now: now)
   }
 
@@ -105,6 +107,7 @@ final class DeathReporter {
     stream = nil
     answerDueAt = nil
     next = (next + 1) % max(sockets.count, 1)
-    retryAt = now + Limits.deathNoticeRetryMillis
+    retryAt = now + retryMillis
+    retryMillis = min(retryMillis * 2, Limits.deathNoticeRetryMillisMax)
   }
 }

@@ -3,6 +3,7 @@ internal import RoostCLI
 /// Every command, in the order of the help. Each has a file of its own here, as an extension of this.
 enum Commands {
   static let all: [Command] = [
+    up, down, status, logs,
     specCheck,
     specSchema,
     pluginInspect,

@@ -1,0 +1,138 @@
+public import RoostBase
+public import RoostMessagesPrivate
+internal import RoostSystem
+internal import RoostWire
+
+/// The command line's side of a roostd's control socket. Blocking, one question at a time.
+public final class ClusterControl {
+  /// Where a running roostd of a cluster listens.
+  public struct Place: Equatable, Sendable {
+    public let cluster: String
+    public let socket: String
+  }
+
+  /// Where roostd under systemd has its runtime directories (RuntimeDirectory=roost/%i).
+  private static let systemBase = "/run/roost"
+  private static let version: Int16 = 1
+
+  private let stream: FrameStream
+  private var correlationId: Int32 = 0
+  /// roostd's process, as the kernel says.
+  public let pid: Int32
+
+  /// Sockets of roostds on this machine that this user may talk to, its own first. `runtime`: a directory that was
+  /// named instead.
+  public static func places(
+    environment: [String: String], runtime: String? = nil
+  ) -> [Place] {
+    if let runtime {
+      let name = runtime.split(separator: "/").last.map { String($0) } ?? runtime
+      return [Place(cluster: name, socket: runtime + "/supervisor.sock")]
+    }
+    var places: [Place] = []
+    for base in [Directories.runtimeBase(environment), systemBase] {
+      for name in HostFiles.list(base) where HostFiles.exists("\(base)/\(name)/supervisor.sock") {
+        places.append(Place(cluster: name, socket: "\(base)/\(name)/supervisor.sock"))
+      }
+    }
+    return places
+  }
+
+  /// Connects to the cluster that is named, or to the only one that runs here.
+  public static func open(
+    cluster: String?, environment: [String: String], runtime: String? = nil
+  ) throws(RoostError) -> ClusterControl {
+    let all = places(environment: environment, runtime: runtime)
+    let wanted = all.filter { cluster == nil || runtime != nil || $0.cluster == cluster }
+    var open: [(Place, ClusterControl)] = []
+    var refused: RoostError?
+    for place in wanted {
+      do { open.append((place, try ClusterControl(socket: place.socket))) } catch {
+        refused = error
+      }
+    }
+    if open.count > 1 {
+      let names = open.map(\.0.cluster).joined(separator: ", ")
+      throw RoostError(
+        .invalid, "several clusters run here (\(names)); say which one with --cluster")
+    }
+    if let only = open.first { return only.1 }
+    if let refused, wanted.count == 1 {
+      throw RoostError(
+        .unavailable,
+        "cluster \(wanted[0].cluster) does not answer; \"roost up SPEC\" starts it", cause: refused)
+    }
+    let what = cluster.map { "the cluster \($0)" } ?? "no cluster"
+    throw RoostError(
+      .unavailable,
+      cluster == nil
+        ? "\(what) runs here; \"roost up SPEC\" starts one"
+        : "\(what) does not run here; \"roost up SPEC\" starts it")
+  }
+
+  init(socket: String) throws(RoostError) {
+    stream = try FrameStream.connect(path: socket, frameBytesMax: Limits.controlFrameBytesMax)
+    guard let peer = PeerCredentials(socket: stream.descriptor), peer.isTrusted else {
+      throw RoostError(.invalid, "\(socket) is served by another user's process")
+    }
+    pid = peer.pid
+  }
+
+  /// How the cluster is.
+  public func status(withMetrics: Bool) throws(RoostError) -> ClusterStatusResponse {
+    var request = ClusterStatusRequest()
+    request.withMetrics = withMetrics
+    return try ask(request, timeoutMillis: 5_000) { reader throws(WireError) in
+      try ClusterStatusResponse(from: &reader, version: Self.version)
+    }
+  }
+
+  /// Stops the cluster and waits until roostd has ended. False when it has not within the time.
+  public func stop(timeoutMillis: Int64) throws(RoostError) -> Bool {
+    let process = try ProcessHandle(pid: pid)
+    _ = try ask(ClusterStopRequest(), timeoutMillis: 5_000) { reader throws(WireError) in
+      try ClusterStopResponse(from: &reader, version: Self.version)
+    }
+    return process.waitForEnd(timeoutMillis: Int32(clamping: timeoutMillis))
+  }
+
+  private func ask<Answer>(
+    _ request: some WireMessage, timeoutMillis: Int64,
+    _ read: (inout WireReader) throws(WireError) -> Answer
+  ) throws(RoostError) -> Answer {
+    correlationId += 1
+    do throws(WireError) {
+      let frame = try PrivateFrame.request(
+        request, version: Self.version, correlationId: correlationId)
+      _ = frame.withUnsafeBytes { stream.send($0) }
+    } catch {
+      throw RoostError(.invalid, "cannot write a request to roostd", cause: error)
+    }
+    let deadline = MonotonicClock.millis() + timeoutMillis
+    var frames: [[UInt8]] = []
+    var polls = PollSet()
+    while frames.isEmpty {
+      let left = deadline - MonotonicClock.millis()
+      guard left > 0 else { throw RoostError(.timeout, "roostd (pid \(pid)) does not answer") }
+      polls.removeAll()
+      polls.add(stream.descriptor, writing: stream.hasOutput)
+      polls.wait(timeoutMillis: left)
+      _ = stream.flush()
+      let progress = stream.receive { frames.append(Array($0)) }
+      if progress == .closed && frames.isEmpty {
+        throw RoostError(.unavailable, "roostd (pid \(pid)) closed the connection")
+      }
+    }
+    let answer = frames[0].withUnsafeBytes { bytes in
+      Result { () throws(WireError) in
+        var reader = WireReader(bytes)
+        _ = try PrivateFrame.response(from: &reader)
+        return try read(&reader)
+      }
+    }
+    do throws(WireError) { return try answer.get() } catch {
+      throw RoostError(
+        .malformed, "roostd answers in a way that this roost does not know", cause: error)
+    }
+  }
+}
