@@ -8,6 +8,8 @@ public enum PluginLimits {
   public static let arenaBytesKept = 256 << 10
   /// The records of one batch.
   public static let recordsMax = 1 << 20
+  /// How long requests in flight may take when the process is asked to stop, milliseconds.
+  public static let stopGraceMillis: Int64 = 2000
   /// A line that a plugin says (an error, a reason), bytes; the rest is cut off.
   public static let lineBytesMax = 1024
 }
