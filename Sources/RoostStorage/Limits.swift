@@ -4,6 +4,8 @@ enum Limits {
   static let recentBatches = 64
   /// Batches per producer that are remembered to recognise a repeated one (Kafka's number).
   static let producerBatches = 5
+  /// How far back in the last segment the batches of producers are looked for when a log is opened.
+  static let producerHistoryBytes = 1024 * 1024
   /// Bytes read at once when batch headers are walked.
   static let scanWindow = 8 * 1024
   /// Bytes read at once when a segment is recovered or copied; a larger batch gets a buffer of its own size.

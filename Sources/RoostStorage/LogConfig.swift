@@ -19,6 +19,8 @@ public struct LogConfig: Sendable, Equatable {
   public var retentionBytes: Int64 = -1
   /// `cleanup.policy` contains "delete": retention applies.
   public var cleanupDelete = true
+  /// `cleanup.policy` contains "compact": the log may have holes.
+  public var cleanupCompact = false
   public var fileDeleteDelayMillis: Int64 = 60_000
   public var timestampType = TimestampType.createTime
   /// Records after which a flush is due; `Int64.max`: never.

@@ -91,6 +91,7 @@ struct LogLoader {
     try Self.rebuildProducers(
       producers, segments: segments, logStart: logStart, endOffset: end, now: now,
       trustsCleanStop: wasCleanShutdown)
+    try restoreHistory(of: producers)
     let topicId =
       names.contains(FileNames.partitionMetadata)
       ? try PartitionMetadata.read(disk, directory: directory) : nil
@@ -199,6 +200,7 @@ struct LogLoader {
       }
       report.droppedSegments += 1
     }
+    if index < segments.count { try disk.syncDirectory(directory) }
     segments.removeSubrange(index...)
   }
 
@@ -212,7 +214,7 @@ struct LogLoader {
         && names.contains(FileNames.segment(segment.baseOffset, .timeIndex))
       let isNext = !wasCleanShutdown && isUnflushed(n)
       if hasIndexes || isNext { continue }
-      if try recover(segment) > 0 {
+      if try recover(segment).cut > 0 {
         try dropSegments(from: n + 1)
         return
       }
@@ -228,19 +230,26 @@ struct LogLoader {
     if !wasCleanShutdown {
       var n = segments.indices.first { isUnflushed($0) } ?? segments.count
       while n < segments.count {
-        if try recover(segments[n]) > 0 {
-          try dropSegments(from: n + 1)
+        let (cut, next) = try recover(segments[n])
+        n += 1
+        // What was not flushed may have lost its tail without a trace, while the next segment is there: only compaction
+        // makes such holes, so without it the log ends at one.
+        let isHole = !config.cleanupCompact && n < segments.count && segments[n].baseOffset != next
+        if cut > 0 || isHole {
+          try dropSegments(from: n)
           break
         }
-        n += 1
       }
     }
     guard let last = segments.last else { return logStartCheckpoint }
     return try last.findNextOffset()
   }
 
-  /// Walks a segment with all checksums, rebuilds its indexes and cuts it behind the last good batch. The bytes cut.
-  private mutating func recover(_ segment: LogSegment) throws(RoostError) -> Int {
+  /// Walks a segment with all checksums, rebuilds its indexes and cuts it behind the last good batch. The bytes cut,
+  /// and the offset behind that batch.
+  private mutating func recover(
+    _ segment: LogSegment
+  ) throws(RoostError) -> (cut: Int, next: Int64) {
     report.recoveredSegments += 1
     let producers = makeProducers()
     try Self.rebuildProducers(
@@ -270,7 +279,11 @@ struct LogLoader {
     }
     epochs = found
     segment.size = valid
-    if valid < total { try file.truncate(to: valid) }
+    if valid < total {
+      // Durably: a second crash must not bring back what is behind the cut once something else was appended.
+      try file.truncate(to: valid)
+      try file.sync()
+    }
     try segment.close()
     producers.setMapEndOffset(next)
     if let taken = try producers.takeSnapshot(durable: false), !snapshots.contains(taken) {
@@ -278,7 +291,7 @@ struct LogLoader {
     }
     snapshots = producers.snapshots
     report.truncatedBytes += total - valid
-    return total - valid
+    return (total - valid, next)
   }
 
   /// Message formats 0 and 1 are not read: cutting such a log would destroy it.
@@ -314,6 +327,30 @@ struct LogLoader {
   }
 
   // MARK: Producers
+
+  /// A snapshot holds the last batch of each producer only. The ones before it are found in the tail of the last segment,
+  /// so that a client that sends again what was in flight when the broker stopped is understood.
+  private func restoreHistory(of producers: ProducerStateManager) throws(RoostError) {
+    guard !producers.isEmpty, let last = segments.last, last.size > 0 else { return }
+    var from = 0
+    if last.size > Limits.producerHistoryBytes {
+      let wanted = last.size - Limits.producerHistoryBytes
+      guard let entry = try last.offsetIndex.firstEntry(atOrAfter: wanted),
+        let batch = try last.indexed(entry.offset, limit: last.size)
+      else { return }
+      from = batch.position
+    }
+    var histories: [Int64: [ProducerState.Batch]] = [:]
+    _ = try BatchScan.first(in: try last.file.handle(), from..<last.size) { header in
+      if header.hasProducerId, !header.attributes.isControl,
+        producers.producers[header.producerId]?.epoch == header.producerEpoch
+      {
+        histories[header.producerId, default: []].append(ProducerState.Batch(header))
+      }
+      return false
+    }
+    for (id, history) in histories { producers.producers[id]?.restore(history: history) }
+  }
 
   private func makeProducers() -> ProducerStateManager {
     let producers = ProducerStateManager(

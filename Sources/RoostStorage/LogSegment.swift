@@ -62,25 +62,36 @@ final class LogSegment: @unchecked Sendable {
   func locate(_ offset: Int64, limit: Int) throws(RoostError) -> LocatedBatch? {
     if limit == 0 { return nil }
     let handle = try file.handle()
-    let entry = try offsetIndex.lookup(offset)
-    if entry.position > 0, entry.position < limit {
-      // An index has no checksum: believe it only where it points at the batch that it names.
-      let named = try BatchScan.first(in: handle, entry.position..<limit) { _ in true }
-      if let named, named.header.lastOffset == entry.offset {
-        if entry.offset == offset { return named }
-        return try BatchScan.first(in: handle, named.end..<limit) { $0.lastOffset >= offset }
-      }
+    if let near = try indexed(offset, limit: limit) {
+      if near.header.lastOffset == offset { return near }
+      return try BatchScan.first(in: handle, near.end..<limit) { $0.lastOffset >= offset }
     }
     return try BatchScan.first(in: handle, 0..<limit) { $0.lastOffset >= offset }
+  }
+
+  /// The last batch that the index knows whose last offset is not above `offset`.
+  ///
+  /// An index has no checksum: it is believed only where it points at the batch that it names.
+  func indexed(_ offset: Int64, limit: Int) throws(RoostError) -> LocatedBatch? {
+    let entry = try offsetIndex.lookup(offset)
+    guard entry.position > 0, entry.position < limit else { return nil }
+    let named = try BatchScan.first(in: try file.handle(), entry.position..<limit) { _ in true }
+    return named?.header.lastOffset == entry.offset ? named : nil
   }
 
   /// The largest timestamp of the batches in the first `size` bytes, and the last offset of the first that has it.
   func findMaxTimestamp(size: Int) throws(RoostError) -> TimeIndex.Entry {
     if size == 0 { return TimeIndex.Entry(timestamp: -1, offset: baseOffset) }
-    var largest = try timeIndex.lastEntry()
-    let from = try offsetIndex.lookup(largest.offset).position
-    let handle = try file.handle()
-    _ = try BatchScan.first(in: handle, (from < size ? from : 0)..<size) { header in
+    var largest = TimeIndex.Entry(timestamp: -1, offset: baseOffset)
+    var from = 0
+    let entry = try timeIndex.lastEntry()
+    if entry.timestamp >= 0, let near = try indexed(entry.offset, limit: size),
+      try confirms(entry, from: near.position, size: size)
+    {
+      largest = entry
+      from = near.position
+    }
+    _ = try BatchScan.first(in: try file.handle(), from..<size) { header in
       if header.maxTimestamp > largest.timestamp {
         largest = TimeIndex.Entry(timestamp: header.maxTimestamp, offset: header.lastOffset)
       }
@@ -89,13 +100,23 @@ final class LogSegment: @unchecked Sendable {
     return largest
   }
 
+  /// Whether there is a batch as the time index says, at or behind `position`.
+  private func confirms(
+    _ entry: TimeIndex.Entry, from position: Int, size: Int
+  ) throws(RoostError) -> Bool {
+    let named = try BatchScan.first(in: try file.handle(), position..<size) {
+      $0.lastOffset >= entry.offset
+    }
+    return named?.header.lastOffset == entry.offset
+      && named?.header.maxTimestamp == entry.timestamp
+  }
+
   /// The offset behind the last batch, found by walking from the last index entry.
   func findNextOffset() throws(RoostError) -> Int64 {
     if size == 0 { return baseOffset }
-    let handle = try file.handle()
     var next = baseOffset
-    let from = try offsetIndex.lastEntry()?.position ?? 0
-    _ = try BatchScan.first(in: handle, (from < size ? from : 0)..<size) { header in
+    let from = try indexed(.max, limit: size)?.position ?? 0
+    _ = try BatchScan.first(in: try file.handle(), from..<size) { header in
       next = header.nextOffset
       return false
     }

@@ -80,8 +80,8 @@ extension PartitionLog {
   ) throws(RoostError) -> TimestampedOffset? {
     let segment = extent.segment
     let entry = try segment.timeIndex.lookup(timestamp)
-    var position = try segment.offsetIndex.lookup(max(entry.offset, logStart)).position
-    if position >= extent.size { position = 0 }
+    var position =
+      try segment.indexed(max(entry.offset, logStart), limit: extent.size)?.position ?? 0
     let file = try segment.file.handle()
     let reader = RecordReader()
     while true {

@@ -16,11 +16,13 @@ extension PartitionLog {
     return try changing { () throws(RoostError) in
       guard offset < nextOffset else { return false }
       // Segments that begin at or behind the offset go at once: their names are needed again.
+      let before = segments.count
       while segments.count > 1, active.baseOffset >= offset {
         let gone = active
         viewLock.withLock { _ in _ = segments.removeLast() }
         try removeFiles(of: gone)
       }
+      if segments.count < before { try disk.syncDirectory(directory) }
       try cut(active, at: offset)
       try endMoved(now: now)
       return true
@@ -69,7 +71,9 @@ extension PartitionLog {
       return
     }
     let handle = try segment.file.handle()
+    // Durably, as in recovery: what was cut must not come back behind what is appended next.
     try handle.truncate(to: first.position)
+    try handle.sync()
     viewLock.withLock { _ in
       segment.size = first.position
       segment.maxTimestamp = nil

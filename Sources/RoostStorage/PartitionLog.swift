@@ -246,4 +246,11 @@ public struct LogOffsets: Sendable, Equatable {
   /// Readers of committed records see nothing from here on.
   public var lastStable: Int64
   public var logEnd: Int64
+
+  public init(logStart: Int64, highWatermark: Int64, lastStable: Int64, logEnd: Int64) {
+    self.logStart = logStart
+    self.highWatermark = highWatermark
+    self.lastStable = lastStable
+    self.logEnd = logEnd
+  }
 }

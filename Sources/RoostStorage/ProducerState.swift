@@ -52,6 +52,15 @@ final class ProducerState {
     lastTimestamp = batch.timestamp
   }
 
+  /// Remembers earlier batches too: `history` ends with the last one, oldest first.
+  func restore(history: [Batch]) {
+    guard let last = lastBatch, history.last == last else { return }
+    batchCount = 0
+    let timestamp = lastTimestamp
+    for batch in history.suffix(Limits.producerBatches) { add(batch) }
+    lastTimestamp = timestamp
+  }
+
   /// A new epoch begins a new sequence: the batches of the old one are forgotten.
   func moveTo(epoch: Int16) {
     if epoch == self.epoch { return }

@@ -115,10 +115,7 @@ final class ProducerStateManager {
   /// Takes in a data batch of a producer whose offsets are assigned.
   func update(_ header: RecordBatchHeader) {
     let state = stateForUpdate(header)
-    state.add(
-      .init(
-        lastSequence: header.lastSequence, lastOffset: header.lastOffset,
-        offsetDelta: header.lastOffsetDelta, timestamp: header.maxTimestamp))
+    state.add(ProducerState.Batch(header))
     if header.attributes.isTransactional, state.transactionFirstOffset < 0 {
       state.transactionFirstOffset = header.baseOffset
       insert(
@@ -291,5 +288,13 @@ final class ProducerStateManager {
 
   private func path(_ offset: Int64) -> String {
     directory + "/" + FileNames.segment(offset, .snapshot)
+  }
+}
+
+extension ProducerState.Batch {
+  init(_ header: RecordBatchHeader) {
+    self.init(
+      lastSequence: header.lastSequence, lastOffset: header.lastOffset,
+      offsetDelta: header.lastOffsetDelta, timestamp: header.maxTimestamp)
   }
 }
