@@ -177,8 +177,8 @@ module(
 module(
   "RoostClient",
   [
-    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostRecords",
-    "RoostCompression", "CRoostLinux",
+    "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostNetwork",
+    "RoostRecords", "RoostCompression", "CRoostLinux",
   ])
 module("RoostSimulation", ["RoostBase", "RoostSystem"])
 

@@ -59,6 +59,21 @@ final class OutputBlock: @unchecked Sendable {
     writer.patchInt32(Int32(truncatingIfNeeded: length), at: begin)
   }
 
+  /// Appends what `encode` writes, with its length in front.
+  func appendFrame(_ encode: (inout WireWriter) throws(WireError) -> Void) throws(WireError) {
+    let begin = writer.count
+    writer.int32(0)
+    do throws(WireError) {
+      try encode(&writer)
+    } catch {
+      writer.truncate(to: begin, splices: writer.splices.count)
+      throw error
+    }
+    precondition(writer.splices.isEmpty, "a request is all in memory")
+    precondition(writer.count - begin - 4 <= Int(Int32.max), "a request fits a frame")
+    writer.patchInt32(Int32(writer.count - begin - 4), at: begin)
+  }
+
   /// Appends the whole of another block, whose file regions are read into memory. False: a file ended early or
   /// cannot be read.
   func append(contentsOf other: OutputBlock) -> Bool {

@@ -45,7 +45,7 @@ struct RequestHeader {
     bodyOffset = reader.offset
   }
 
-  private static func skipTags(_ reader: inout WireReader) throws(WireError) {
+  static func skipTags(_ reader: inout WireReader) throws(WireError) {
     var left = try reader.unsignedVarint()
     // A tag takes two bytes at least, so the count cannot make this long.
     while left > 0 {
