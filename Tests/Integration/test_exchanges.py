@@ -1,0 +1,79 @@
+"""The scenarios recorded from Kafka 4.3.1, played against Roost: every exchange is equal, or listed with its reason."""
+import os
+
+import pytest
+
+from cluster import Cluster, free_ports, spec_text
+from replay import agreement
+from replay.playback import Playback
+from replay.recording import Scenario
+
+# Played in this order against one fresh broker: later ones meet the topics of earlier ones.
+ON_ONE_BROKER = ("00-api-versions", "01-topics", "02-configs", "03-produce", "04-fetch", "05-list-offsets", "06-metadata",
+                 "07-find-coordinator", "15-framing")
+ON_A_FRESH_BROKER = ("16-extras",)
+# As the recorded broker was set up, where Roost has the setting.
+CONFIG = {"log.retention.ms": -1}
+SHOWN = int(os.environ.get("ROOST_REPLAY_SHOWN", "40"))
+
+
+class Broker:
+    """One cluster of one broker, and the scenarios that it has played."""
+
+    def __init__(self, cluster):
+        self.playback = Playback(("127.0.0.1", cluster.ports[0]))
+        self.results = {}
+
+    def results_of(self, name, order):
+        """Plays what comes before it first."""
+        for earlier in order[:order.index(name) + 1]:
+            if earlier not in self.results:
+                scenario = Scenario.load(earlier)
+                self.results[earlier] = scenario, self.playback.play(scenario)
+        return self.results[name]
+
+
+def fresh(tree):
+    ports = free_ports(1)
+    with Cluster(tree, spec_text(ports, name="replay", config=CONFIG)) as cluster:
+        cluster.ports = ports
+        cluster.up()
+        yield Broker(cluster)
+
+
+@pytest.fixture(scope="module")
+def broker(tree):
+    yield from fresh(tree)
+
+
+@pytest.fixture(scope="module")
+def other_broker(tree):
+    yield from fresh(tree)
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return agreement.parse(agreement.LIST.read_text())
+
+
+def check(scenario, results, entries):
+    verdict = agreement.judge(scenario, results, entries)
+    print(f"{scenario.name}: {verdict.total} exchanges, {verdict.equal} equal, {verdict.differences} intended "
+          f"differences, {verdict.not_built} not built")
+    shown = verdict.failures[:SHOWN]
+    more = len(verdict.failures) - len(shown)
+    assert not verdict.failures, "\n".join([scenario.name, *shown] + [f"and {more} more"] * bool(more))
+
+
+@pytest.mark.parametrize("name", ON_ONE_BROKER)
+def test_scenario(broker, entries, name):
+    check(*broker.results_of(name, ON_ONE_BROKER), entries)
+
+
+@pytest.mark.parametrize("name", ON_A_FRESH_BROKER)
+def test_scenario_on_a_fresh_broker(other_broker, entries, name):
+    check(*other_broker.results_of(name, ON_A_FRESH_BROKER), entries)
+
+
+def test_the_list_names_only_scenarios_that_are_played(entries):
+    assert {entry.scenario for entry in entries} <= {*ON_ONE_BROKER, *ON_A_FRESH_BROKER}
