@@ -1,0 +1,71 @@
+internal import RoostBase
+internal import RoostMessagesPrivate
+public import RoostModuleKit
+internal import RoostReactor
+internal import RoostSystem
+internal import RoostWire
+
+/// The broker as a module of roost-host: reads its slice, runs until it is asked to stop.
+public enum BrokerProcess {
+  /// On the main thread. The process's exit code.
+  public static func run(_ host: ModuleHost) -> Int32 {
+    do throws(RoostError) {
+      try BrokerRun(host: host).run()
+      return 0
+    } catch {
+      host.log(.error, "\(error)")
+      return 1
+    }
+  }
+}
+
+private struct BrokerRun {
+  let host: ModuleHost
+
+  func run() throws(RoostError) {
+    let host = host
+    let slice = try readSlice()
+    let log = BrokerLog { severity, message, fields in
+      host.log(Severity(rawValue: severity) ?? .info, message, fields)
+    }
+    host.status("opening the logs in \(slice.directory)")
+    let broker = try Broker(slice: slice, log: log)
+    host.setMetrics { emit in broker.collectMetrics(emit) }
+    host.status("registering with the coordinator")
+    let listeners = host.listeners.map {
+      Broker.Listener(name: $0.name, descriptor: $0.descriptor)
+    }
+    broker.start(
+      listeners: listeners,
+      onRegistered: { epoch in
+        host.report("BROKER_EPOCH", "\(epoch)")
+      },
+      onReady: {
+        host.status("serving")
+        host.ready()
+      })
+    host.waitForStop(probe: broker.makeLivenessProbe())
+    host.status("stopping")
+    host.extendTimeout(microseconds: Self.stopMicroseconds)
+    defer { host.removeMetrics() }
+    try broker.stop()
+  }
+
+  /// What a clean stop may take: leaving, answers in flight, closing the logs.
+  private static let stopMicroseconds: UInt64 = 30_000_000
+
+  private func readSlice() throws(RoostError) -> BrokerSlice {
+    let slice: Result<BrokerSlice, WireError> = host.config.withUnsafeBytes { bytes in
+      var reader = WireReader(bytes)
+      do throws(WireError) { return .success(try BrokerSlice.versioned(from: &reader)) } catch {
+        return .failure(error)
+      }
+    }
+    switch slice {
+    case .success(let slice): return slice
+    case .failure(let error):
+      throw RoostError(
+        .malformed, "the configuration that the supervisor handed down cannot be read: \(error)")
+    }
+  }
+}

@@ -1,0 +1,89 @@
+internal import RoostMessagesPrivate
+internal import RoostNetwork
+
+/// Kafka's broker settings, as far as this broker acts on them: names, defaults and meaning are Kafka's.
+///
+/// Read once from the config slice, whose values are in Kafka's plain units already. Topic-level settings are not here:
+/// see `TopicSettings`, which falls back on the broker's `log.*` names.
+struct BrokerSettings: Sendable {
+  var networkThreads: Int?
+  var autoCreateTopics = true
+  var messageMaxBytes = 1_048_588
+  var fetchMaxBytes = 57_671_680
+  var requestTimeoutMillis: Int64 = 30_000
+  var retentionCheckMillis: Int64 = 300_000
+  var flushSchedulerMillis: Int64 = .max
+  var recoveryPointCheckpointMillis: Int64 = 60_000
+  var startOffsetCheckpointMillis: Int64 = 60_000
+  var producerIdExpirationMillis: Int64 = 86_400_000
+  var producerIdExpirationCheckMillis: Int64 = 600_000
+  var fetchSessionSlots = 1_000
+  var fetchSessionEvictionMillis: Int64 = 120_000
+  var heartbeatMillis: Int64 = 2_000
+  var sessionTimeoutMillis: Int64 = 9_000
+  var requestMaxBytes = 104_857_600
+  var connectionsMaxIdleMillis: Int64 = 600_000
+  var fileDeleteDelayMillis: Int64 = 60_000
+  var recoveryThreads = 2
+  var rack: String?
+  /// The settings as they were given, for DescribeConfigs and for topic settings.
+  var given: [String: String] = [:]
+
+  init() {}
+
+  init(_ slice: BrokerSlice) {
+    var given: [String: String] = [:]
+    for setting in slice.config { given[setting.name] = setting.value }
+    self.init(given)
+    if rack == nil { rack = slice.rack }
+  }
+
+  init(_ given: [String: String]) {
+    self.given = given
+    rack = given["broker.rack"]
+    networkThreads = given["num.network.threads"].flatMap { Int($0) }
+    if let text = given["auto.create.topics.enable"] { autoCreateTopics = text != "false" }
+    Self.read(given, "message.max.bytes", &messageMaxBytes)
+    Self.read(given, "fetch.max.bytes", &fetchMaxBytes)
+    Self.read(given, "request.timeout.ms", &requestTimeoutMillis)
+    Self.read(given, "log.retention.check.interval.ms", &retentionCheckMillis)
+    Self.read(given, "log.flush.scheduler.interval.ms", &flushSchedulerMillis)
+    Self.read(given, "log.flush.offset.checkpoint.interval.ms", &recoveryPointCheckpointMillis)
+    Self.read(given, "log.flush.start.offset.checkpoint.interval.ms", &startOffsetCheckpointMillis)
+    Self.read(given, "producer.id.expiration.ms", &producerIdExpirationMillis)
+    Self.read(given, "producer.id.expiration.check.interval.ms", &producerIdExpirationCheckMillis)
+    Self.read(given, "max.incremental.fetch.session.cache.slots", &fetchSessionSlots)
+    Self.read(given, "min.incremental.fetch.session.eviction.ms", &fetchSessionEvictionMillis)
+    Self.read(given, "broker.heartbeat.interval.ms", &heartbeatMillis)
+    Self.read(given, "broker.session.timeout.ms", &sessionTimeoutMillis)
+    Self.read(given, "socket.request.max.bytes", &requestMaxBytes)
+    Self.read(given, "connections.max.idle.ms", &connectionsMaxIdleMillis)
+    Self.read(given, "log.segment.delete.delay.ms", &fileDeleteDelayMillis)
+    Self.read(given, "num.recovery.threads.per.data.dir", &recoveryThreads)
+  }
+
+  /// A value that does not parse keeps the default: the spec was checked before it got here.
+  private static func read<T: FixedWidthInteger>(
+    _ given: [String: String], _ key: String, _ value: inout T
+  ) {
+    if let text = given[key], let parsed = T(text) { value = parsed }
+  }
+
+  /// What concerns connections.
+  var network: NetworkSettings {
+    var network = NetworkSettings()
+    network.frameBytesMax = requestMaxBytes
+    network.idleMillis = connectionsMaxIdleMillis > 0 ? connectionsMaxIdleMillis : nil
+    if let text = given["queued.max.request.bytes"], let bytes = Int(text), bytes > 0 {
+      network.requestMemoryMax = bytes
+    }
+    if let text = given["max.connections"], let count = Int(text) { network.connectionsMax = count }
+    if let text = given["socket.send.buffer.bytes"], let bytes = Int(text), bytes > 0 {
+      network.sendBufferBytes = bytes
+    }
+    if let text = given["socket.receive.buffer.bytes"], let bytes = Int(text), bytes > 0 {
+      network.receiveBufferBytes = bytes
+    }
+    return network
+  }
+}

@@ -1,0 +1,59 @@
+internal import RoostMessages
+internal import RoostNetwork
+internal import RoostReactor
+internal import RoostStorage
+internal import RoostSystem
+internal import RoostWire
+
+/// One request that is being served: its version, who asked, and the place of its answer. Sendable; answered once.
+struct Call: Sendable {
+  let version: Int16
+  let client: ClientIdentity
+  let slot: ResponseSlot
+  private let log: BrokerLog
+
+  init(_ request: InboundRequest, log: BrokerLog) {
+    version = request.apiVersion
+    client = request.client
+    slot = request.slot
+    self.log = log
+  }
+
+  /// The connection's event loop.
+  var loop: EventLoop { slot.loop }
+  /// The name of the listener that the client came by: answers name the brokers' addresses of that listener.
+  var listener: String { client.listener }
+
+  /// Any thread. `regions` stand for the response's splices, by token.
+  func answer<Response: WireMessage>(_ response: Response, regions: [FileRegion] = []) {
+    answer(response, version: version, regions: regions)
+  }
+
+  func answer<Response: WireMessage>(
+    _ response: Response, version: Int16, regions: [FileRegion] = []
+  ) {
+    do throws(WireError) {
+      try slot.answer(response, version: version, files: regions.map { FileSplice($0) })
+    } catch {
+      // A field that the version has no place for: a defect of the handler, never the client's.
+      log.error("an answer of version \(version) cannot be written: \(error)")
+      slot.close("an answer that cannot be written")
+    }
+  }
+
+  /// Works the answer out on a thread that may wait. Where the pool is full, here.
+  func answerLater<Response: WireMessage>(
+    on pool: IOPool, _ work: @escaping @Sendable () -> Response
+  ) {
+    let call = self
+    if !pool.submit({ call.answer(work()) }) { answer(work()) }
+  }
+}
+
+extension FileSplice {
+  init(_ region: FileRegion) {
+    self.init(
+      owner: region.file, descriptor: region.descriptor,
+      position: Int64(region.position), length: region.length)
+  }
+}

@@ -1,0 +1,45 @@
+internal import RoostMessages
+internal import RoostMetadata
+internal import Synchronization
+
+/// Makes topics that clients asked for by Metadata (`auto.create.topics.enable`), with the broker's defaults.
+///
+/// Thread: any. A topic is asked for once at a time, however many clients want it.
+final class AutoTopicCreation: Sendable {
+  private let inFlight = Mutex<Set<String>>([])
+  /// Sends the request to the coordinator; `done` comes on any thread.
+  private let send: @Sendable (CreateTopicsRequest, _ done: @escaping @Sendable () -> Void) -> Void
+  private let partitions: Int32
+  private let replicationFactor: Int16
+
+  init(
+    settings: BrokerSettings,
+    send: @escaping @Sendable (CreateTopicsRequest, _ done: @escaping @Sendable () -> Void) -> Void
+  ) {
+    self.send = send
+    partitions = settings.given["num.partitions"].flatMap { Int32($0) } ?? 1
+    replicationFactor = settings.given["default.replication.factor"].flatMap { Int16($0) } ?? 1
+  }
+
+  func create(_ names: [String]) {
+    let wanted = inFlight.withLock { inFlight in
+      var wanted: [String] = []
+      for name in names
+      where TopicName.refusal(of: name) == nil && inFlight.count < Limits.autoCreateInFlightMax {
+        if inFlight.insert(name).inserted { wanted.append(name) }
+      }
+      return wanted
+    }
+    guard !wanted.isEmpty else { return }
+    var request = CreateTopicsRequest()
+    request.timeoutMs = Limits.autoCreateTimeoutMillis
+    request.topics = wanted.map { name in
+      var topic = CreateTopicsRequest.CreatableTopic()
+      topic.name = name
+      topic.numPartitions = partitions
+      topic.replicationFactor = replicationFactor
+      return topic
+    }
+    send(request) { [self] in inFlight.withLock { $0.subtract(wanted) } }
+  }
+}

@@ -1,0 +1,76 @@
+internal import RoostBase
+internal import RoostReactor
+internal import RoostWire
+internal import Synchronization
+
+/// Requests that clients send to this broker and that the coordinator decides.
+///
+/// Thread: any. What could not be sent is tried again until its deadline; what was sent and not answered is not: it may
+/// have been carried out.
+final class CoordinatorClient: Sendable {
+  private let loop: EventLoop
+  private let transport: any CoordinatorTransport
+  private let waiting = Atomic<Int>(0)
+
+  init(loop: EventLoop, transport: any CoordinatorTransport) {
+    self.loop = loop
+    self.transport = transport
+  }
+
+  /// `done` comes on `caller`, once.
+  func forward<Request: WireMessage, Response: WireMessage>(
+    _ request: Request, version: Int16, expecting: Response.Type, deadline: Deadline,
+    on caller: EventLoop, done: @escaping @Sendable (Result<Response, ForwardFailure>) -> Void
+  ) {
+    guard waiting.add(1, ordering: .relaxed).newValue <= Limits.forwardedRequestsMax else {
+      waiting.subtract(1, ordering: .relaxed)
+      return done(.failure(.overloaded))
+    }
+    let once = Once<Response> { [self] result in
+      waiting.subtract(1, ordering: .relaxed)
+      caller.submit { done(result) }
+    }
+    loop.submit { [self] in
+      loop.schedule(afterMillis: deadline.remainingMillis) { once.finish(.failure(.timedOut)) }
+      attempt(request, version, deadline, once)
+    }
+  }
+
+  private func attempt<Request: WireMessage, Response: WireMessage>(
+    _ request: Request, _ version: Int16, _ deadline: Deadline, _ once: Once<Response>
+  ) {
+    transport.send(
+      request, version: version, expecting: Response.self, on: .control
+    ) { [self] result in
+      switch result {
+      case .success(let response): once.finish(.success(response))
+      case .failure(let error):
+        guard error.code == .unavailable, deadline.remainingMillis > 0 else {
+          return once.finish(.failure(.timedOut))
+        }
+        loop.schedule(afterMillis: Limits.reconnectBackoffMillis) { [self] in
+          if !once.isFinished { attempt(request, version, deadline, once) }
+        }
+      }
+    }
+  }
+
+  /// The first result counts.
+  private final class Once<Response: Sendable>: Sendable {
+    private let action: Mutex<(@Sendable (Result<Response, ForwardFailure>) -> Void)?>
+
+    init(_ action: @escaping @Sendable (Result<Response, ForwardFailure>) -> Void) {
+      self.action = Mutex(action)
+    }
+
+    var isFinished: Bool { action.withLock { $0 == nil } }
+
+    func finish(_ result: Result<Response, ForwardFailure>) {
+      let action = action.withLock { action in
+        defer { action = nil }
+        return action
+      }
+      action?(result)
+    }
+  }
+}

@@ -1,0 +1,71 @@
+internal import RoostBase
+internal import RoostMessages
+internal import RoostMetadata
+
+/// CreateTopics (key 19): the coordinator decides; the answer waits until this broker knows the topics, too.
+enum CreateTopicsHandler: ApiHandler {
+  typealias Request = CreateTopicsRequest
+  static let versions: ClosedRange<Int16> = 2...7
+  /// The answer lists every setting of every topic.
+  static func memoryEstimate(frameBytes: Int) -> Int { 32 * frameBytes + 8 * 1024 }
+
+  /// The coordinator is asked in the version whose answer has the most.
+  private static let forwardVersion: Int16 = 7
+
+  static func handle(_ request: CreateTopicsRequest, _ call: Call, _ broker: Broker) {
+    let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
+    broker.coordinator.forward(
+      request, version: forwardVersion, expecting: CreateTopicsResponse.self,
+      deadline: deadline.orLeast(broker.settings.requestTimeoutMillis), on: call.loop
+    ) { result in
+      switch result {
+      case .failure(let failure): call.answer(refuse(request, failure))
+      case .success(let response):
+        guard !request.validateOnly else { return call.answer(response) }
+        wait(response, until: deadline, call, broker)
+      }
+    }
+  }
+
+  private static func wait(
+    _ response: CreateTopicsResponse, until deadline: Deadline, _ call: Call, _ broker: Broker
+  ) {
+    let made = response.topics.filter { $0.errorCode == 0 }.map(\.topicId)
+    guard !made.isEmpty else { return call.answer(response) }
+    let isKnown = { @Sendable (image: MetadataImage) in
+      made.allSatisfy { image.topic($0) != nil }
+    }
+    guard deadline.remainingMillis > 0 else { return call.answer(timedOut(response)) }
+    broker.metadata.wait(
+      on: call.loop, afterMillis: deadline.remainingMillis, until: isKnown
+    ) { found in call.answer(found ? response : timedOut(response)) }
+  }
+
+  /// The topics will be there, but not in the time that the client gave.
+  private static func timedOut(_ response: CreateTopicsResponse) -> CreateTopicsResponse {
+    var late = response
+    for at in late.topics.indices where late.topics[at].errorCode == 0 {
+      var topic = CreateTopicsResponse.CreatableTopicResult()
+      topic.name = late.topics[at].name
+      topic.errorCode = ErrorCode.requestTimedOut.rawValue
+      topic.configs = []
+      late.topics[at] = topic
+    }
+    return late
+  }
+
+  private static func refuse(
+    _ request: CreateTopicsRequest, _ failure: ForwardFailure
+  ) -> CreateTopicsResponse {
+    var response = CreateTopicsResponse()
+    response.topics = Set(request.topics.map(\.name)).map { name in
+      var topic = CreateTopicsResponse.CreatableTopicResult()
+      topic.name = name
+      topic.errorCode = failure.error.rawValue
+      topic.errorMessage = failure.message
+      topic.configs = []
+      return topic
+    }
+    return response
+  }
+}

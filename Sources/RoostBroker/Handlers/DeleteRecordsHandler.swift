@@ -1,0 +1,66 @@
+internal import RoostBase
+internal import RoostMessages
+internal import RoostStorage
+
+/// DeleteRecords (key 21): moves the start of a log up (KIP-107).
+enum DeleteRecordsHandler: ApiHandler {
+  typealias Request = DeleteRecordsRequest
+  static let versions: ClosedRange<Int16> = 0...2
+  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+
+  /// Up to the high watermark.
+  private static let everything: Int64 = -1
+
+  static func handle(_ request: DeleteRecordsRequest, _ call: Call, _ broker: Broker) {
+    // Segments go with it, so it is work for a thread that may wait.
+    call.answerLater(on: broker.ioPool) {
+      var response = DeleteRecordsResponse()
+      response.topics = request.topics.map { topic in
+        var result = DeleteRecordsResponse.DeleteRecordsTopicResult()
+        result.name = topic.name
+        result.partitions = topic.partitions.map { asked in
+          var answer = DeleteRecordsResponse.DeleteRecordsPartitionResult()
+          answer.partitionIndex = asked.partitionIndex
+          answer.lowWatermark = -1
+          switch delete(topic.name, asked, broker) {
+          case .success(let lowWatermark): answer.lowWatermark = lowWatermark
+          case .failure(let refusal): answer.errorCode = refusal.error.rawValue
+          }
+          return answer
+        }
+        return result
+      }
+      return response
+    }
+  }
+
+  private struct Refusal: Error {
+    var error: ErrorCode
+  }
+
+  private static func delete(
+    _ topicName: String, _ asked: DeleteRecordsRequest.DeleteRecordsPartition, _ broker: Broker
+  ) -> Result<Int64, Refusal> {
+    guard let topic = broker.replicas.topics.find(name: topicName) else {
+      let error = broker.replicas.missing(topic: .name(topicName), partition: asked.partitionIndex)
+      return .failure(Refusal(error: error.errorCode))
+    }
+    guard topic.settings.log.cleanupDelete else {
+      return .failure(Refusal(error: .policyViolation))
+    }
+    switch broker.replicas.leaderLog(
+      topic: .name(topicName), partition: asked.partitionIndex, currentEpoch: -1)
+    {
+    case .failure(let refusal): return .failure(Refusal(error: refusal.errorCode))
+    case .success(let log):
+      let target = asked.offset == everything ? log.highWatermark : asked.offset
+      guard target >= 0 else { return .failure(Refusal(error: .offsetOutOfRange)) }
+      do throws(RoostError) {
+        return .success(try log.deleteRecords(before: target))
+      } catch {
+        return .failure(
+          Refusal(error: error.code == .invalid ? .offsetOutOfRange : .kafkaStorageError))
+      }
+    }
+  }
+}

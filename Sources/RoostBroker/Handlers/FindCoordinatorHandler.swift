@@ -1,0 +1,57 @@
+internal import RoostBase
+internal import RoostMessages
+
+/// FindCoordinator (key 10): offered because librdkafka asks for it before it uses lz4; there are no groups and no
+/// transactions yet, so a well-formed question is answered with COORDINATOR_NOT_AVAILABLE, which clients repeat.
+enum FindCoordinatorHandler: ApiHandler {
+  typealias Request = FindCoordinatorRequest
+  static let versions: ClosedRange<Int16> = 0...6
+  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+
+  private static let firstWithKeys: Int16 = 4
+  private static let shareKeyVersion: Int16 = 6
+
+  static func handle(_ request: FindCoordinatorRequest, _ call: Call, _ broker: Broker) {
+    var response = FindCoordinatorResponse()
+    if call.version >= firstWithKeys {
+      response.coordinators = request.coordinatorKeys.map { key in
+        let error = verdict(key, type: request.keyType, version: call.version)
+        var answer = FindCoordinatorResponse.Coordinator()
+        answer.key = key
+        answer.nodeId = -1
+        answer.port = -1
+        answer.errorCode = error.rawValue
+        answer.errorMessage = message(error)
+        return answer
+      }
+    } else {
+      let error = verdict(request.key, type: request.keyType, version: call.version)
+      response.errorCode = error.rawValue
+      if call.version >= 1 { response.errorMessage = message(error) }
+      response.nodeId = -1
+      response.port = -1
+    }
+    call.answer(response)
+  }
+
+  private static func verdict(_ key: String, type: Int8, version: Int16) -> ErrorCode {
+    switch type {
+    case 0, 1: return .coordinatorNotAvailable
+    case 2 where version >= shareKeyVersion:
+      return isShareKey(key) ? .coordinatorNotAvailable : .invalidRequest
+    default: return .invalidRequest
+    }
+  }
+
+  /// `group:topicId:partition` (KIP-932).
+  private static func isShareKey(_ key: String) -> Bool {
+    let parts = key.split(separator: ":", omittingEmptySubsequences: false)
+    return parts.count == 3 && !parts[0].isEmpty && UUID(parts[1]) != nil && Int32(parts[2]) != nil
+  }
+
+  private static func message(_ error: ErrorCode) -> String {
+    error == .invalidRequest
+      ? "There is no coordinator for such a key."
+      : "There are no group and transaction coordinators yet."
+  }
+}

@@ -1,0 +1,43 @@
+/// Every bound of the broker that is not a Kafka setting, in one place. Kafka's own settings are in `BrokerSettings`.
+enum Limits {
+  /// Partitions that one Produce request may name; more is refused as malformed. Bounds the work of one request.
+  static let producePartitionsMax = 100_000
+  /// Partitions of one Fetch request, and of one fetch session.
+  static let fetchPartitionsMax = 200_000
+  /// Bytes of one answer to Fetch, whatever the request asks (Kafka's fetch.max.bytes lowers it).
+  static let fetchBytesMax = 1 << 30
+  /// Milliseconds that a Fetch may wait, whatever it asks.
+  static let fetchWaitMillisMax: Int32 = 10 * 60_000
+  /// Operations that wait on one partition; the oldest beyond it are answered early.
+  static let watchersPerPartitionMax = 100_000
+  /// Requests that wait for the coordinator's answer at a time; more are refused with REQUEST_TIMED_OUT.
+  static let forwardedRequestsMax = 1_000
+  /// Milliseconds that the coordinator has for an automatic creation.
+  static let autoCreateTimeoutMillis: Int32 = 30_000
+  /// Produce requests, and groups of batches, whose memory one event loop keeps for the next ones.
+  static let spareWorks = 64
+  static let spareGroups = 64
+  /// Topics that wait for automatic creation at a time.
+  static let autoCreateInFlightMax = 1_000
+  /// Requests for a producer id that wait for the next block.
+  static let producerIdWaitersMax = 10_000
+  /// Bytes of the metadata log asked for by one Fetch from the coordinator.
+  static let metadataFetchBytesMax: Int32 = 8 << 20
+  /// Milliseconds that a Fetch of the metadata log waits at the coordinator.
+  static let metadataFetchWaitMillis: Int32 = 30_000
+  /// Milliseconds that the coordinator has for any answer, long polls too; then its connection counts as broken.
+  static let coordinatorAnswerMillis: Int64 = 45_000
+  /// The first and the last pause before the coordinator is tried again, milliseconds.
+  static let reconnectBackoffMillis: Int64 = 20
+  static let reconnectBackoffMillisMax: Int64 = 1_000
+  /// Milliseconds that a controlled shutdown waits for the coordinator to move leadership.
+  static let controlledShutdownMillis = 3_000
+  /// Milliseconds that requests in flight have when the broker stops.
+  static let stopGraceMillis: Int64 = 2_000
+  /// Milliseconds between the heartbeats of a broker that is about to stop.
+  static let leavingBeatMillis: Int64 = 20
+  /// Milliseconds that a broker which serves waits for all of the spec's brokers and topics before it says READY.
+  static let readyGateMillis: Int64 = 5_000
+  /// Threads of the I/O pool: opens, deletes, flushes, retention.
+  static let ioThreads = 2
+}

@@ -1,0 +1,415 @@
+internal import RoostBase
+internal import RoostCompression
+internal import RoostMessages
+internal import RoostNetwork
+internal import RoostReactor
+internal import RoostRecords
+internal import RoostStorage
+internal import RoostSystem
+internal import RoostWire
+
+/// The produce path of one event loop.
+///
+/// `take` reads and checks a request; the requests that arrived together are written by `flush`: one append per
+/// partition, whatever number of requests it came from, then all answers. Confined to its loop.
+final class ProduceLane {
+  private unowned let broker: Broker
+  let loop: EventLoop
+  private var free: [ProduceWork] = []
+  private var staged: [ProduceWork] = []
+  private var groups: [Group] = []
+  private var spareGroups: [Group] = []
+  private var wake = WakeBatch()
+  private let reader = RecordReader()
+  private lazy var transcoder = BatchTranscoder()
+  private var counted = ProduceCounts()
+
+  /// What one append writes to one partition.
+  private struct Group {
+    var partition: Partition
+    var topic: Topic
+    var appends: [GroupAppend] = []
+    var origins: [Origin] = []
+  }
+
+  /// Whose batch it is.
+  private struct Origin {
+    var work: ProduceWork
+    /// In the cursor's partitions.
+    var at: Int
+    var records: Int64
+    /// A plugin changed where it goes: the client gets offset -1.
+    var hidesOffset = false
+  }
+
+  init(broker: Broker, loop: EventLoop) {
+    self.broker = broker
+    self.loop = loop
+  }
+
+  var hasWork: Bool { !staged.isEmpty || !groups.isEmpty }
+
+  // MARK: Taking requests in
+
+  /// Reads a request and stages its batches. A body that does not decode throws, and nothing was done.
+  func take(_ request: InboundRequest) throws(WireError) {
+    let work = free.popLast() ?? ProduceWork()
+    let version = request.apiVersion
+    var reader = request.reader
+    do throws(WireError) {
+      try work.cursor.read(&reader, version: version)
+    } catch {
+      recycle(work)
+      throw error
+    }
+    work.begin(request)
+    staged.append(work)
+    counted.requests += 1
+    let acks = work.cursor.acks
+    guard acks == 0 || acks == 1 || acks == -1 else {
+      for at in work.outcomes.indices { work.outcomes[at] = .failed(.invalidRequiredAcks) }
+      return
+    }
+    let topics = broker.replicas.topics
+    let nowMillis = WallTime.millis()
+    for topic in work.cursor.topics {
+      let found =
+        version >= ProduceCursor.firstWithTopicIds
+        ? topics.find(id: topic.id) : topics.find(name: topic.name)
+      guard let found else {
+        refuse(work, topic)
+        continue
+      }
+      stage(work, topic, found, nowMillis: nowMillis)
+    }
+  }
+
+  /// None of the topic's partitions is here.
+  private func refuse(_ work: ProduceWork, _ topic: ProduceCursor.Topic) {
+    let reference: TopicReference =
+      work.version >= ProduceCursor.firstWithTopicIds
+      ? .id(topic.id) : .name(String(decoding: topic.name, as: UTF8.self))
+    for at in topic.partitions {
+      let partition = work.cursor.partitions[at].index
+      refuse(work, at, broker.replicas.missing(topic: reference, partition: partition), reference)
+    }
+  }
+
+  private func refuse(
+    _ work: ProduceWork, _ at: Int, _ refusal: PartitionRefusal, _ topic: TopicReference
+  ) {
+    var outcome = ProduceOutcome.failed(refusal.errorCode)
+    if work.version >= 10, refusal == .notLeader || refusal == .fencedEpoch {
+      outcome.currentLeader = broker.currentLeader(topic, work.cursor.partitions[at].index)
+    }
+    work.outcomes[at] = outcome
+  }
+
+  private func stage(
+    _ work: ProduceWork, _ asked: ProduceCursor.Topic, _ topic: Topic, nowMillis: Int64
+  ) {
+    let rules = topic.rules(
+      produceVersion: work.version, hasTransactionalId: work.cursor.transactionalId != nil)
+    var intercepted: [(at: Int, batch: InterceptedBatch)] = []
+    for at in asked.partitions {
+      let entry = work.cursor.partitions[at]
+      guard let partition = topic.partition(entry.index) else {
+        let reference = TopicReference.id(topic.id)
+        let why = broker.replicas.missing(topic: reference, partition: entry.index)
+        refuse(work, at, why == .unknownId ? .unknown : why, reference)
+        continue
+      }
+      guard let records = entry.records, !records.isEmpty else {
+        work.outcomes[at] = .failed(BatchRefusal(.noRecords))
+        continue
+      }
+      guard let batch = check(work, at, records, rules, partition, nowMillis) else { continue }
+      guard let bytes = prepare(work, at, batch, records, topic) else { continue }
+      if topic.interception != nil {
+        intercepted.append(
+          (
+            at,
+            InterceptedBatch(
+              partition: entry.index, bytes: UnsafeRawBufferPointer(bytes),
+              isIdempotent: batch.header.hasProducerId)
+          ))
+      } else {
+        add(
+          bytes, to: partition, topic,
+          Origin(work: work, at: at, records: Int64(batch.header.recordCount)))
+      }
+    }
+    if !intercepted.isEmpty { park(work, topic, intercepted) }
+  }
+
+  private func check(
+    _ work: ProduceWork, _ at: Int, _ records: UnsafeRawBufferPointer, _ rules: BatchRules,
+    _ partition: Partition, _ nowMillis: Int64
+  ) -> ValidBatch? {
+    switch BatchValidator.validate(records, rules: rules, nowMillis: nowMillis, reader: reader) {
+    case .valid(let batch):
+      if batch.header.attributes.isTransactional {
+        work.outcomes[at] = .failed(
+          .invalidTxnState, "Transactions are not available here yet.")
+        return nil
+      }
+      return batch
+    case .refused(let refusal):
+      // As in Kafka, what is found in the log's own check names the log's start.
+      let start = refusal.isFoundByLog ? partition.log?.logStartOffset ?? -1 : -1
+      work.outcomes[at] = .failed(refusal, logStartOffset: start)
+      return nil
+    }
+  }
+
+  /// The bytes to append: the frame's own where nothing has to change.
+  private func prepare(
+    _ work: ProduceWork, _ at: Int, _ batch: ValidBatch, _ records: UnsafeRawBufferPointer,
+    _ topic: Topic
+  ) -> UnsafeMutableRawBufferPointer? {
+    // The frame belongs to this request until it is answered, and nobody else reads it.
+    var bytes = UnsafeMutableRawBufferPointer(mutating: records)
+    if let codec = topic.settings.codec, Int(codec.rawValue) != batch.header.attributes.codec {
+      do throws(RecordError) {
+        let made = try transcoder.transcode(
+          RecordBatch(header: batch.header, bytes: records), to: codec,
+          level: topic.settings.codecLevel, reader: reader)
+        bytes = work.own(UnsafeRawBufferPointer(made))
+      } catch {
+        work.outcomes[at] = .failed(BatchRefusal(.records(error.reason, offset: error.offset)))
+        return nil
+      }
+    }
+    if !batch.headerIsRight { RecordBatch.amend(bytes, maxTimestamp: batch.maxTimestamp) }
+    return bytes
+  }
+
+  private func add(
+    _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ topic: Topic,
+    _ origin: Origin
+  ) {
+    counted.bytesIn += Int64(bytes.count)
+    if let at = groups.firstIndex(where: { $0.partition === partition }) {
+      groups[at].appends.append(GroupAppend(bytes))
+      groups[at].origins.append(origin)
+      return
+    }
+    var group = spareGroups.popLast() ?? Group(partition: partition, topic: topic)
+    group.partition = partition
+    group.topic = topic
+    group.appends.append(GroupAppend(bytes))
+    group.origins.append(origin)
+    groups.append(group)
+  }
+
+  // MARK: Writing
+
+  /// Appends what is staged and answers: after all requests that arrived together were taken.
+  func flush() {
+    guard hasWork else { return }
+    let nowMillis = WallTime.millis()
+    for at in groups.indices { append(&groups[at], nowMillis: nowMillis) }
+    while var group = groups.popLast() {
+      group.appends.removeAll(keepingCapacity: true)
+      group.origins.removeAll(keepingCapacity: true)
+      if spareGroups.count < Limits.spareGroups { spareGroups.append(group) }
+    }
+    let works = staged
+    staged.removeAll(keepingCapacity: true)
+    for work in works where work.parked == 0 { finish(work) }
+    wake.flush()
+    broker.metrics.add(counted)
+    counted = ProduceCounts()
+  }
+
+  private func append(_ group: inout Group, nowMillis: Int64) {
+    if let refusal = group.partition.append(&group.appends, nowMillis: nowMillis) {
+      for origin in group.origins {
+        refuse(origin.work, origin.at, refusal, .id(group.topic.id))
+      }
+      if refusal == .storage {
+        broker.log.error(
+          "an append to \(group.topic.name)-\(group.partition.index) failed: the log is off line",
+          topic: group.topic.name)
+      }
+      return
+    }
+    wake.add(group.partition.watchers)
+    var rolled = false
+    for (append, origin) in zip(group.appends, group.origins) {
+      guard let result = append.result else { continue }
+      note(result, origin, group.partition)
+      rolled = rolled || result.info?.rolled == true
+    }
+    if rolled, let log = group.partition.log { broker.upkeep.flushRolled(log) }
+  }
+
+  private func note(_ result: AppendResult, _ origin: Origin, _ partition: Partition) {
+    switch result {
+    case .appended(let info), .duplicate(let info):
+      if case .appended = result { counted.messagesIn += origin.records }
+      origin.work.outcomes[origin.at] = ProduceOutcome(
+        error: .none, baseOffset: origin.hidesOffset ? -1 : info.baseOffset,
+        logAppendTimeMillis: info.logAppendTimeMillis, logStartOffset: info.logStartOffset)
+      origin.work.awaited[origin.at] = (partition, info.lastOffset + 1)
+      if info.flushDue { origin.work.flushes.append(partition) }
+    case .refused(let refusal):
+      origin.work.outcomes[origin.at] = .failed(
+        ErrorCode(rawValue: refusal.rawValue), refusal.description,
+        logStartOffset: partition.log?.logStartOffset ?? -1)
+    }
+  }
+
+  // MARK: Answering
+
+  private func finish(_ work: ProduceWork) {
+    guard work.flushes.isEmpty else { return flushFirst(work) }
+    guard work.cursor.acks == -1, !work.isReplicated else { return answer(work) }
+    let waiting = DelayedProduce(work: work, lane: self)
+    let timeout = max(0, Int64(work.cursor.timeoutMillis))
+    waiting.begin(deadlineAfterMillis: timeout) { waiting.watch() }
+  }
+
+  /// Sends the answer and takes the work back. Its connection may be gone: then nothing happens.
+  func answer(_ work: ProduceWork) {
+    defer {
+      work.end()
+      recycle(work)
+    }
+    guard let slot = work.slot else { return }
+    let firstError = work.firstError
+    if firstError != nil { counted.failed += 1 }
+    guard work.cursor.acks != 0 else {
+      // Nobody reads an error here: the closed connection tells the client to ask for metadata again.
+      guard let firstError else { return slot.answerNothing() }
+      return slot.close("Produce with acks=0 met \(firstError)")
+    }
+    let endpoints = endpoints(work, slot)
+    do throws(WireError) {
+      try slot.answer { (writer: inout WireWriter) throws(WireError) in
+        ProduceAnswer.write(
+          work.cursor, work.outcomes, endpoints: endpoints, throttleMillis: 0,
+          version: work.version, into: &writer)
+      }
+    } catch {
+      preconditionFailure("the answer to Produce has a place for all that it says")
+    }
+  }
+
+  private func endpoints(_ work: ProduceWork, _ slot: ResponseSlot) -> [NodeEndpoint] {
+    guard work.version >= 10 else { return [] }
+    let leaders = work.outcomes.compactMap { $0.currentLeader?.id }
+    return leaders.isEmpty
+      ? [] : broker.endpoints(of: leaders, listener: slot.connection.client.listener)
+  }
+
+  /// `flush.messages` or `flush.ms`: the records are made durable before they are acknowledged.
+  private func flushFirst(_ work: ProduceWork) {
+    let partitions = work.flushes
+    work.flushes.removeAll(keepingCapacity: true)
+    let box = Confined((work, self))
+    let loop = loop
+    broker.upkeep.flush(partitions.compactMap(\.log)) {
+      loop.submit {
+        let (work, lane) = box.value
+        lane.finish(work)
+      }
+    }
+  }
+
+  private func recycle(_ work: ProduceWork) {
+    if free.count < Limits.spareWorks { free.append(work) }
+  }
+
+  // MARK: Plugins
+
+  private func park(
+    _ work: ProduceWork, _ topic: Topic, _ intercepted: [(at: Int, batch: InterceptedBatch)]
+  ) {
+    guard let interceptor = topic.interception else { return }
+    work.parked += 1
+    let box = Confined((work, intercepted.map { ($0.at, $0.batch) }, self))
+    let ticket = InterceptionTicket(loop: loop) { verdicts in
+      let (work, batches, lane) = box.value
+      lane.resume(work, topic, batches, verdicts)
+    }
+    let led = topic.partitions.compactMap { partition -> Int32? in
+      guard let partition, case .leader = partition.role else { return nil }
+      return partition.index
+    }
+    loop.schedule(afterMillis: interceptor.deadlineMillis) { ticket.expire() }
+    interceptor.intercept(
+      intercepted.map(\.batch),
+      topic: InterceptedTopic(
+        name: topic.name, partitionCount: topic.partitions.count, ledPartitions: led),
+      ticket: ticket)
+  }
+
+  /// The plugins have spoken, or their time is over.
+  private func resume(
+    _ work: ProduceWork, _ topic: Topic, _ batches: [(Int, InterceptedBatch)],
+    _ verdicts: [InterceptionVerdict]?
+  ) {
+    let late = topic.interception?.lateVerdict()
+    for (n, (at, batch)) in batches.enumerated() {
+      let verdict =
+        verdicts.flatMap { n < $0.count ? $0[n] : nil } ?? late
+        ?? .reject(.unknownServerError, message: "The plugins of the topic gave no verdict.")
+      obey(verdict, work, at, batch, topic)
+    }
+    work.parked -= 1
+    if work.parked == 0 { staged.append(work) }
+    flush()
+  }
+
+  private func obey(
+    _ verdict: InterceptionVerdict, _ work: ProduceWork, _ at: Int, _ batch: InterceptedBatch,
+    _ topic: Topic
+  ) {
+    switch verdict {
+    case .keep:
+      addChecked(
+        work, at, UnsafeMutableRawBufferPointer(mutating: batch.bytes), topic, batch.partition)
+    case .replace(let bytes):
+      guard !bytes.isEmpty else {
+        work.outcomes[at] = ProduceOutcome(error: .none)
+        return
+      }
+      let copy = bytes.withUnsafeBytes { work.own($0) }
+      addChecked(work, at, copy, topic, batch.partition)
+    case .distribute(let parts):
+      for part in parts {
+        let copy = part.bytes.withUnsafeBytes { work.own($0) }
+        addChecked(work, at, copy, topic, part.partition, hidesOffset: true)
+      }
+    case .reject(let error, let message): work.outcomes[at] = .failed(error, message)
+    case .swallow: work.outcomes[at] = ProduceOutcome(error: .none)
+    }
+  }
+
+  /// Stages what comes from a plugin. That this broker still leads is seen at the append.
+  private func addChecked(
+    _ work: ProduceWork, _ at: Int, _ bytes: UnsafeMutableRawBufferPointer, _ topic: Topic,
+    _ index: Int32, hidesOffset: Bool = false
+  ) {
+    guard let partition = topic.partition(index) else {
+      work.outcomes[at] = .failed(.notLeaderOrFollower)
+      return
+    }
+    var records: Int64 = 0
+    if let header = RecordBatchHeader(UnsafeRawBufferPointer(bytes)) {
+      records = Int64(header.recordCount)
+    }
+    add(
+      bytes, to: partition, topic,
+      Origin(work: work, at: at, records: records, hidesOffset: hidesOffset))
+  }
+}
+
+/// Carries something that is confined to a loop through a closure that runs on that loop.
+///
+/// Unchecked: made on the loop, opened on the loop.
+struct Confined<Value>: @unchecked Sendable {
+  let value: Value
+  init(_ value: Value) { self.value = value }
+}

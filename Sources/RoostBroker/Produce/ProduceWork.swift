@@ -1,0 +1,67 @@
+internal import RoostBase
+internal import RoostMessages
+internal import RoostNetwork
+internal import RoostStorage
+
+/// One Produce request while it is worked on: where its parts lie, what became of each, and how it is answered.
+///
+/// Confined to its connection's loop. Reused from request to request by `ProduceLane`, unless it had to wait.
+final class ProduceWork {
+  var cursor = ProduceCursor()
+  /// One per partition of the cursor.
+  var outcomes: [ProduceOutcome] = []
+  /// By partition of the cursor: the high watermark that acks=all waits for, with its partition.
+  var awaited: [(partition: Partition, offset: Int64)?] = []
+  /// Batches that were made anew (another codec, a plugin's): kept until they are written.
+  var owned: [UnsafeMutableRawBufferPointer] = []
+  /// Partitions whose log is to be flushed before the answer.
+  var flushes: [Partition] = []
+  /// Interceptions that have not come back.
+  var parked = 0
+  var version: Int16 = 0
+  /// The place of the answer, and what keeps the frame that the cursor points into; nil between requests.
+  var slot: ResponseSlot?
+  private var frame: FrameLease?
+
+  /// Begins with a request; its body is in the cursor already.
+  func begin(_ request: InboundRequest) {
+    slot = request.slot
+    frame = request.retainFrame()
+    version = request.apiVersion
+    parked = 0
+    outcomes.removeAll(keepingCapacity: true)
+    awaited.removeAll(keepingCapacity: true)
+    for _ in cursor.partitions.indices {
+      outcomes.append(ProduceOutcome(error: .none))
+      awaited.append(nil)
+    }
+  }
+
+  func end() {
+    slot = nil
+    frame = nil
+    for buffer in owned { buffer.deallocate() }
+    owned.removeAll(keepingCapacity: true)
+  }
+
+  /// A copy that lives until the work ends.
+  func own(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
+    copy.copyMemory(from: bytes)
+    owned.append(copy)
+    return copy
+  }
+
+  /// acks=all: every batch that was taken is replicated.
+  var isReplicated: Bool {
+    awaited.allSatisfy { waiting in
+      guard let waiting else { return true }
+      guard let log = waiting.partition.log else { return true }
+      return log.highWatermark >= waiting.offset
+    }
+  }
+
+  var firstError: ErrorCode? { outcomes.first { $0.error != .none }?.error }
+
+  deinit { for buffer in owned { buffer.deallocate() } }
+}

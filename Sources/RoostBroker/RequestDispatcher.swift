@@ -1,0 +1,61 @@
+internal import RoostMessages
+internal import RoostNetwork
+internal import RoostReactor
+internal import RoostWire
+internal import Synchronization
+
+/// Leads each request to its handler, on the connection's loop.
+///
+/// Produce requests that arrived together are taken in one after the other and written at the end of the batch, or
+/// before a request of another kind, which may ask for what they wrote.
+final class RequestDispatcher: RequestHandler {
+  private let broker: Broker
+  /// By loop; each is used on its loop alone.
+  private let lanes: [ObjectIdentifier: Confined<ProduceLane>]
+
+  init(broker: Broker, loops: [EventLoop]) {
+    self.broker = broker
+    lanes = Dictionary(
+      uniqueKeysWithValues: loops.map {
+        (ObjectIdentifier($0), Confined(ProduceLane(broker: broker, loop: $0)))
+      })
+  }
+
+  private func lane(_ loop: EventLoop) -> ProduceLane {
+    guard let lane = lanes[ObjectIdentifier(loop)] else {
+      preconditionFailure("a connection belongs to one of the broker's loops")
+    }
+    return lane.value
+  }
+
+  func handle(_ request: InboundRequest) {
+    broker.metrics.addRequest(request.apiKey)
+    do throws(WireError) {
+      let lane = lane(request.loop)
+      if request.apiKey == ApiKey.produce.rawValue { return try lane.take(request) }
+      if lane.hasWork { lane.flush() }
+      if request.apiKey == ApiKey.apiVersions.rawValue { return try apiVersions(request) }
+      guard let entry = ApiTable.find(request.apiKey) else {
+        return request.slot.close("the API key \(request.apiKey) is not served")
+      }
+      try entry.serve(request, broker)
+    } catch {
+      request.slot.close(
+        "the body of a request (key \(request.apiKey), version \(request.apiVersion)) does not decode: "
+          + "\(error)")
+    }
+  }
+
+  func batchEnded(_ connection: Connection) {
+    let lane = lane(connection.loop)
+    if lane.hasWork { lane.flush() }
+  }
+
+  private func apiVersions(_ request: InboundRequest) throws(WireError) {
+    let call = Call(request, log: broker.log)
+    guard ApiVersionsHandler.versions.contains(request.apiVersion) else {
+      return call.answer(ApiVersionsHandler.tooNew(), version: 0)
+    }
+    ApiVersionsHandler.handle(try request.decode(ApiVersionsRequest.self), call, broker)
+  }
+}

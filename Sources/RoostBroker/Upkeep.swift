@@ -1,0 +1,70 @@
+internal import RoostBase
+internal import RoostReactor
+internal import RoostStorage
+internal import RoostSystem
+
+/// What the logs need from time to time: retention, flushes, checkpoints. All of it on the I/O pool, started by timers of
+/// the control loop. A round that is still running when its time comes again is not started twice.
+final class Upkeep: Sendable {
+  private let logs: LogManager
+  private let pool: IOPool
+  private let log: BrokerLog
+
+  init(logs: LogManager, pool: IOPool, log: BrokerLog) {
+    self.logs = logs
+    self.pool = pool
+    self.log = log
+  }
+
+  /// On the control loop.
+  func start(on loop: EventLoop, _ settings: BrokerSettings) {
+    // Kafka waits half a minute before the first round, so that a starting broker has its disk to itself.
+    every(settings.retentionCheckMillis, first: min(30_000, settings.retentionCheckMillis), loop) {
+      [logs] () throws(RoostError) in _ = try logs.retain(now: WallTime.millis())
+    }
+    every(
+      min(settings.recoveryPointCheckpointMillis, settings.startOffsetCheckpointMillis),
+      first: min(30_000, settings.recoveryPointCheckpointMillis), loop
+    ) { [logs] () throws(RoostError) in try logs.checkpoint() }
+    if settings.flushSchedulerMillis != .max {
+      every(settings.flushSchedulerMillis, first: settings.flushSchedulerMillis, loop) {
+        [logs] () throws(RoostError) in try logs.flushDue(now: WallTime.millis())
+      }
+    }
+  }
+
+  private func every(
+    _ millis: Int64, first: Int64, _ loop: EventLoop,
+    _ work: @escaping @Sendable () throws(RoostError) -> Void
+  ) {
+    loop.schedule(afterMillis: first) { [self] in
+      let submitted = pool.submit { [self] in
+        do throws(RoostError) { try work() } catch { log.error("\(error)") }
+        loop.submit { [self] in every(millis, first: millis, loop, work) }
+      }
+      if !submitted { every(millis, first: millis, loop, work) }
+    }
+  }
+
+  /// A segment was closed: its bytes become durable without anybody waiting.
+  func flushRolled(_ log: PartitionLog) {
+    _ = pool.submit { [self] in
+      do throws(RoostError) { try log.flushRolled(now: WallTime.millis()) } catch {
+        self.log.error("\(error)")
+      }
+    }
+  }
+
+  /// Makes logs durable, then calls `done`, whatever came of it: a log that failed is off line and says so by itself.
+  func flush(_ logs: [PartitionLog], _ done: @escaping @Sendable () -> Void) {
+    let work: @Sendable () -> Void = { [self] in
+      for log in logs {
+        do throws(RoostError) { try log.flush(now: WallTime.millis()) } catch {
+          self.log.error("\(error)")
+        }
+      }
+      done()
+    }
+    if !pool.submit(work) { work() }
+  }
+}
