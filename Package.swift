@@ -152,7 +152,8 @@ module(
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "CRoostRaft", "CRoostLinux",
     "RoostModuleKit", "CRoostModule",
-  ])
+  ],
+  testing: ["RoostCompression"])
 module(
   "RoostBroker",
   [

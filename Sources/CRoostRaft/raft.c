@@ -115,7 +115,7 @@ static void report_change(roost_raft *r) {
   if (state == r->seen_state && term == r->seen_term) return;
   r->seen_state = state;
   r->seen_term = term;
-  r->callbacks.changed(r->callbacks.context, state, term);
+  r->callbacks.changed(r->callbacks.context, r, state, term);
 }
 
 static void on_prepare(uv_prepare_t *handle) { report_change(handle->data); }

@@ -41,8 +41,8 @@ typedef struct roost_raft_callbacks {
   int32_t (*restore)(void *context, const void *data, size_t size);
   // The outcome of roost_raft_append(); `code` is raft's own error where there is one.
   void (*appended)(void *context, uint64_t token, int32_t outcome, int32_t result, int32_t code);
-  // The state or the term has changed.
-  void (*changed)(void *context, int32_t state, uint64_t term);
+  // The state or the term has changed. `raft` is what roost_raft_start() is about to return or has returned.
+  void (*changed)(void *context, roost_raft *raft, int32_t state, uint64_t term);
 } roost_raft_callbacks;
 
 typedef struct roost_raft_options {
