@@ -41,6 +41,8 @@ public final class Connection: EventSource, @unchecked Sendable {
   private var muteCount = 0
   /// The kernel may have bytes that were not received (edge-triggered: nobody says so twice).
   private var hasUnread = false
+  /// The peer sends no more: the end is found by reading up to it.
+  private var isPeerDone = false
   /// Both directions are gone.
   private var isHungUp = false
   private var isPumping = false
@@ -191,6 +193,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   public override func ready(_ readiness: Readiness) {
     if isClosed { return }
     if !readiness.isDisjoint(with: [.hangup, .error]) { isHungUp = true }
+    if !readiness.isDisjoint(with: [.peerDone, .hangup, .error]) { isPeerDone = true }
     if readiness.contains(.writable), isBlocked {
       isBlocked = false
       flush()
@@ -228,8 +231,7 @@ public final class Connection: EventSource, @unchecked Sendable {
       switch reader.receive(from: stream, pool: &shard.pool) {
       case .bytes(let count, let drained):
         received += count
-        // A hang-up is only seen by reading to the end.
-        if drained, !isHungUp { hasUnread = false }
+        if drained, !isPeerDone { hasUnread = false }
         handled = handOver() || handled
       case .wouldBlock: hasUnread = false
       case .ended: peerEnded()

@@ -54,7 +54,7 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
   private var isBlocked = false
   private var isAgainQueued = false
   private var hasUnread = false
-  private var isHungUp = false
+  private var isPeerDone = false
   private var isReading = false
 
   /// Begins to connect. `onClose` is called once, on the loop, when the connection breaks or cannot be made, or with
@@ -290,7 +290,7 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
       loop.change(self, [.readable, .peerDone])
       connected(descriptor)
     case .open:
-      if !readiness.isDisjoint(with: [.hangup, .error]) { isHungUp = true }
+      if !readiness.isDisjoint(with: [.peerDone, .hangup, .error]) { isPeerDone = true }
       if readiness.contains(.writable), isBlocked {
         isBlocked = false
         flush()
@@ -329,7 +329,7 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
       switch reader.receive(from: stream, pool: &pool) {
       case .bytes(let count, let drained):
         received += count
-        if drained, !isHungUp { hasUnread = false }
+        if drained, !isPeerDone { hasUnread = false }
         takeAnswers()
       case .wouldBlock: hasUnread = false
       case .ended: fail(RoostError(.unavailable, "\(endpoint) closed the connection"))
