@@ -171,8 +171,8 @@ public final class Connection: EventSource, @unchecked Sendable {
     tail = nil
     account(0)
     if !isPumping { releaseMemory() }
-    shard.remove(self)
     server.connectionEnded()
+    shard.remove(self)
     handler.connectionClosed(self)
   }
 
