@@ -29,15 +29,14 @@ public struct ProcessPlan: Sendable {
   public var noNewPrivileges: Bool
   public var filesMax: Int?
   public var memoryBytesMax: Int?
+  public var coreBytesMax: Int?
   /// Directory that is made before the first start.
   public var directory: String?
-  /// Options of roost-exec that only tests use.
-  public var environment: [String]
 
   public init(
     settings: ProcessSettings, module: String, listeners: [ListenerPlan] = [],
     noNewPrivileges: Bool = false, filesMax: Int? = nil, memoryBytesMax: Int? = nil,
-    directory: String? = nil, environment: [String] = [],
+    coreBytesMax: Int? = nil, directory: String? = nil,
     slice: @escaping @Sendable (UUID) -> [UInt8] = { _ in [] }
   ) {
     self.settings = settings
@@ -46,8 +45,8 @@ public struct ProcessPlan: Sendable {
     self.noNewPrivileges = noNewPrivileges
     self.filesMax = filesMax
     self.memoryBytesMax = memoryBytesMax
+    self.coreBytesMax = coreBytesMax
     self.directory = directory
-    self.environment = environment
     self.slice = slice
   }
 

@@ -86,7 +86,8 @@ struct SpecPlanner {
           name: "control", address: .unix(path: directories.coordinatorSocket(coordinator.id)))
       ],
       filesMax: limit(coordinator.process.limits.files),
-      memoryBytesMax: limit(coordinator.process.limits.memoryBytes), directory: directory
+      memoryBytesMax: limit(coordinator.process.limits.memoryBytes),
+      coreBytesMax: limit(coordinator.process.limits.coreBytes), directory: directory
     ) { incarnation in
       var slice = slice
       slice.incarnationId = incarnation
@@ -108,7 +109,8 @@ struct SpecPlanner {
         ListenerPlan(name: $0.name, address: .tcp(host: $0.host, port: $0.port))
       },
       filesMax: limit(broker.process.limits.files),
-      memoryBytesMax: limit(broker.process.limits.memoryBytes), directory: directory
+      memoryBytesMax: limit(broker.process.limits.memoryBytes),
+      coreBytesMax: limit(broker.process.limits.coreBytes), directory: directory
     ) { incarnation in
       var slice = slice
       slice.incarnationId = incarnation
@@ -135,7 +137,8 @@ struct SpecPlanner {
           name: "plugin", address: .unix(path: directories.pluginSocket(plugin.name)))
       ],
       noNewPrivileges: true, filesMax: limit(plugin.process.limits.files),
-      memoryBytesMax: limit(plugin.process.limits.memoryBytes)
+      memoryBytesMax: limit(plugin.process.limits.memoryBytes),
+      coreBytesMax: limit(plugin.process.limits.coreBytes)
     ) { incarnation in
       var slice = finished
       slice.incarnationId = incarnation

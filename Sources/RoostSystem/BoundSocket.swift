@@ -18,6 +18,8 @@ public struct BoundSocket: ~Copyable {
 
   /// Binds a TCP address: numeric or a host name. Port 0 takes a free one.
   public init(host: String, port: UInt16) throws(RoostError) {
+    // The kernel forgets a port that it chose itself when the listener is shut: it is found and then asked for.
+    let port = port == 0 ? try Self.freePort(host) : port
     var resolveError: Int32 = 0
     let fd = roost_bind_tcp(host, port, &resolveError)
     let shown = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -37,7 +39,15 @@ public struct BoundSocket: ~Copyable {
     }
     descriptor = fd
     isUnix = false
-    address = port == 0 ? "\(host):\(roost_bound_port(fd))" : shown
+    address = shown
+  }
+
+  private static func freePort(_ host: String) throws(RoostError) -> UInt16 {
+    var resolveError: Int32 = 0
+    let fd = roost_bind_tcp(host, 0, &resolveError)
+    guard fd >= 0 else { throw .process("find a free port of \(host)") }
+    defer { _ = close(fd) }
+    return UInt16(clamping: roost_bound_port(fd))
   }
 
   /// Binds a Unix socket at `path`, mode 0600; a file that is there is replaced.

@@ -86,6 +86,7 @@ struct SimulatedWorld {
     case .process(let id, .shutListeners): open.remove(id)
     case .process(_, .reportDeath): deathsReported += 1
     case .process(_, .log), .log, .announceStatus, .announceStopping, .signalLeftover: break
+    case .bindListeners: events.append(.bound)
     case .announceReady: readyAnnounced += 1
     case .finish(let code, _):
       precondition(finished == nil, "it finishes once")

@@ -33,6 +33,7 @@ struct CoreTests {
   func readyCore(_ restart: RestartPolicy = RestartPolicy()) -> SupervisorCore {
     var core = core(restart)
     _ = core.handle(.begin(leftovers: []), now: 0)
+    _ = core.handle(.bound, now: 0)
     for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) {
       spawn(&core, id, pid: pid)
       _ = notify(&core, id, "READY", "1", now: 10)
@@ -42,7 +43,8 @@ struct CoreTests {
 
   @Test func spawnsAllAtOnce() {
     var core = core()
-    let actions = core.handle(.begin(leftovers: []), now: 0)
+    #expect(core.handle(.begin(leftovers: []), now: 0).contains(.bindListeners))
+    let actions = core.handle(.bound, now: 0)
     #expect(
       actions.filter { if case .process(_, .spawn) = $0 { true } else { false } }
         == [coordinator, mask, broker].map { .process($0, .spawn) })
@@ -51,6 +53,7 @@ struct CoreTests {
   @Test func gatesDelayReadyAndOpenListenersInOrder() {
     var core = core()
     _ = core.handle(.begin(leftovers: []), now: 0)
+    _ = core.handle(.bound, now: 0)
     for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) { spawn(&core, id, pid: pid) }
     let early = notify(&core, broker, "READY", "1", now: 1)
     #expect(!early.contains(.process(broker, .openListeners)))
@@ -138,6 +141,7 @@ struct CoreTests {
   @Test func aFailureBeforeReadyStopsTheStart() {
     var core = core(RestartPolicy(backoffMillis: 1, backoffMillisMax: 1, firstStartsMax: 2))
     _ = core.handle(.begin(leftovers: []), now: 0)
+    _ = core.handle(.bound, now: 0)
     for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) { spawn(&core, id, pid: pid) }
     _ = core.handle(.process(broker, .exited(.exited(1))), now: 1)
     _ = core.handle(.timer, now: 2)
@@ -198,6 +202,7 @@ struct CoreTests {
   @Test func notReadyInTimeIsAFailureAndMoreTimeCanBeAskedFor() {
     var core = core()
     _ = core.handle(.begin(leftovers: []), now: 0)
+    _ = core.handle(.bound, now: 0)
     for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) { spawn(&core, id, pid: pid) }
     _ = notify(&core, broker, "EXTEND_TIMEOUT_USEC", "90000000", now: 1)
     let actions = core.handle(.timer, now: Limits.startTimeoutMillis)
@@ -216,7 +221,15 @@ struct CoreTests {
     #expect(
       core.handle(.timer, now: Limits.recordedStopMillis)
         == [.signalLeftover(pid: 6, signal: Signal.kill)])
-    #expect(core.handle(.leftoverGone(pid: 6), now: 20_000).contains(.process(broker, .spawn)))
+    #expect(core.handle(.leftoverGone(pid: 6), now: 20_000).contains(.bindListeners))
+    #expect(core.handle(.bound, now: 20_000).contains(.process(broker, .spawn)))
+  }
+
+  @Test func anAddressThatCannotBeBoundEndsIt() {
+    var core = core()
+    _ = core.handle(.begin(leftovers: []), now: 0)
+    let actions = core.handle(.bindFailed("in use"), now: 0)
+    #expect(actions.contains(.finish(code: 1, reason: "in use")))
   }
 
   @Test func aSecondStopEndsEverythingAtOnce() {

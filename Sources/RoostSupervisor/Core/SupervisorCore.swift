@@ -16,6 +16,9 @@ public enum SupervisorEvent: Sendable {
   /// The beginning: with the processes that a former roostd left behind.
   case begin(leftovers: [Leftover])
   case leftoverGone(pid: Int32)
+  /// The answers to `bindListeners`.
+  case bound
+  case bindFailed(String)
   case process(ProcessId, ProcessEvent)
   /// A clean stop was asked for; `by` says by whom.
   case stop(by: String)
@@ -28,6 +31,8 @@ public enum SupervisorEvent: Sendable {
 public enum SupervisorAction: Equatable, Sendable {
   case process(ProcessId, ProcessAction)
   case signalLeftover(pid: Int32, signal: Int32)
+  /// Bind the listeners of all processes: nobody of a former roostd holds them any more.
+  case bindListeners
   /// Every process is ready: READY=1 upward.
   case announceReady
   case announceStopping
@@ -45,6 +50,7 @@ public struct SupervisorCore: Sendable {
     case idle
     /// Processes of a former roostd are ending. `killAt` nil: SIGKILL has been sent.
     case clearing([Leftover], killAt: Int64?)
+    case binding
     case starting
     case ready
     /// Stages of stopping: `Role.stopStage`.
@@ -80,7 +86,9 @@ public struct SupervisorCore: Sendable {
     var actions: [SupervisorAction] = []
     switch event {
     case .begin(let leftovers): begin(leftovers, now, &actions)
-    case .leftoverGone(let pid): leftoverGone(pid, now, &actions)
+    case .leftoverGone(let pid): leftoverGone(pid, &actions)
+    case .bound: if phase == .binding { startAll(now, &actions) }
+    case .bindFailed(let reason): stop(code: 1, reason: reason, now, &actions)
     case .process(let id, let event): tell(id, event, now, &actions)
     case .stop(let by): stop(code: 0, reason: "stopped by \(by)", now, &actions)
     case .stopNow: stopNow(now, &actions)
@@ -96,7 +104,7 @@ public struct SupervisorCore: Sendable {
     _ leftovers: [Leftover], _ now: Int64, _ actions: inout [SupervisorAction]
   ) {
     precondition(phase == .idle, "the supervisor begins once")
-    guard !leftovers.isEmpty else { return startAll(now, &actions) }
+    guard !leftovers.isEmpty else { return bind(&actions) }
     phase = .clearing(leftovers, killAt: now + Limits.recordedStopMillis)
     for leftover in leftovers {
       actions.append(
@@ -107,13 +115,16 @@ public struct SupervisorCore: Sendable {
     }
   }
 
-  private mutating func leftoverGone(
-    _ pid: Int32, _ now: Int64, _ actions: inout [SupervisorAction]
-  ) {
+  private mutating func leftoverGone(_ pid: Int32, _ actions: inout [SupervisorAction]) {
     guard case .clearing(var rest, let killAt) = phase else { return }
     rest.removeAll { $0.pid == pid }
     phase = .clearing(rest, killAt: killAt)
-    if rest.isEmpty { startAll(now, &actions) }
+    if rest.isEmpty { bind(&actions) }
+  }
+
+  private mutating func bind(_ actions: inout [SupervisorAction]) {
+    phase = .binding
+    actions.append(.bindListeners)
   }
 
   private mutating func startAll(_ now: Int64, _ actions: inout [SupervisorAction]) {
@@ -160,7 +171,7 @@ public struct SupervisorCore: Sendable {
     code: Int32, reason: String, _ now: Int64, _ actions: inout [SupervisorAction]
   ) {
     switch phase {
-    case .idle, .clearing:
+    case .idle, .clearing, .binding:
       phase = .finished
       actions.append(.finish(code: code, reason: reason))
     case .starting, .ready:
@@ -204,7 +215,7 @@ public struct SupervisorCore: Sendable {
         actions.append(.announceReady)
       }
     case .stopping(let stage, let code, let reason): settleStop(stage, code, reason, now, &actions)
-    case .idle, .clearing, .ready, .finished: break
+    case .idle, .clearing, .binding, .ready, .finished: break
     }
     let text = statusText
     if text != lastStatus {
@@ -244,7 +255,7 @@ public struct SupervisorCore: Sendable {
   /// One line for people: what is up, and what is not.
   public var statusText: String {
     switch phase {
-    case .idle: return "beginning"
+    case .idle, .binding: return "beginning"
     case .clearing(let rest, _):
       return "ending \(rest.count) processes of a former roostd"
     case .finished: return "stopped"
@@ -266,7 +277,7 @@ public struct SupervisorCore: Sendable {
   /// "starting", "ready" or "stopping".
   public var phaseName: String {
     switch phase {
-    case .idle, .clearing, .starting: "starting"
+    case .idle, .clearing, .binding, .starting: "starting"
     case .ready: "ready"
     case .stopping, .finished: "stopping"
     }

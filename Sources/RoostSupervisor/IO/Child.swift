@@ -4,7 +4,8 @@ internal import RoostSystem
 /// The I/O side of one process: its listeners for good, its operating-system process for one life at a time.
 final class Child {
   let plan: ProcessPlan
-  let listeners: [Listener]
+  /// Bound before the first start.
+  var listeners: [Listener] = []
   /// nil: the journal, or wherever roostd's own standard error goes.
   let logPath: String?
   /// The life that runs now.
@@ -12,9 +13,8 @@ final class Child {
   /// The connection that the host made, for questions.
   var control: ControlPeer?
 
-  init(plan: ProcessPlan, listeners: [Listener], logPath: String?) {
+  init(plan: ProcessPlan, logPath: String?) {
     self.plan = plan
-    self.listeners = listeners
     self.logPath = logPath
   }
 }

@@ -52,6 +52,7 @@ struct Spawner {
     var arguments = ["roost-exec", "--listen-fds", "\(descriptorCount)"]
     if let filesMax = plan.filesMax { arguments += ["--nofile", "\(filesMax)"] }
     if let memory = plan.memoryBytesMax { arguments += ["--memory", "\(memory)"] }
+    if let core = plan.coreBytesMax { arguments += ["--core", "\(core)"] }
     if plan.noNewPrivileges { arguments.append("--no-new-privs") }
     return arguments + ["--", installation.roostHost, plan.module]
   }
@@ -71,6 +72,6 @@ struct Spawner {
     if let watchdog = plan.settings.watchdogMillis {
       environment.append("WATCHDOG_USEC=\(watchdog * 1000)")
     }
-    return environment + plan.environment
+    return environment
   }
 }

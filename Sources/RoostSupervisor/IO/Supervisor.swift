@@ -57,7 +57,7 @@ public final class Supervisor {
   let startedAt = MonotonicClock.millis()
   private(set) var statusText = ""
 
-  /// Takes the cluster's lock, binds every listener and the sockets of supervision. Starts nothing yet.
+  /// Takes the cluster's lock and binds the sockets of supervision. Starts nothing yet.
   /// `signals` was made in main before any thread: SIGTERM, SIGINT, SIGHUP and SIGCHLD.
   public init(
     plan: ClusterPlan, installation: Installation, signals: SignalFD, log: EventLog,
@@ -90,10 +90,8 @@ public final class Supervisor {
     let toJournal = log.isJournal
     for process in plan.processes {
       if let directory = process.directory { try HostFiles.makePrivateDirectory(directory) }
-      var listeners: [Listener] = []
-      for listener in process.listeners { listeners.append(try Listener(listener)) }
       children[process.id] = Child(
-        plan: process, listeners: listeners,
+        plan: process,
         logPath: toJournal ? nil : "\(plan.directories.log)/\(process.id).log")
     }
     try controlSocket.open()
@@ -239,6 +237,7 @@ public final class Supervisor {
       perform(action, child)
     case .signalLeftover(let pid, let signal):
       do { try leftovers[pid]?.handle.send(signal: signal) } catch { log.error("\(error)") }
+    case .bindListeners: bindListeners()
     case .announceReady: announceReady()
     case .announceStopping: upward?.send([("STOPPING", "1")])
     case .announceStatus(let text):
@@ -265,6 +264,20 @@ public final class Supervisor {
       log.log(
         severity, "\(id) \(text)",
         [("ROOST_CHILD_ROLE", id.role.rawValue), ("ROOST_CHILD_ID", id.instance)])
+    }
+  }
+
+  private func bindListeners() {
+    do {
+      for process in plan.processes {
+        children[process.id]?.listeners = try process.listeners.map { listener throws(RoostError) in
+          try Listener(listener)
+        }
+      }
+      tell(.bound)
+    } catch {
+      log.error("\(error)")
+      tell(.bindFailed("\(error)"))
     }
   }
 

@@ -1,5 +1,5 @@
 // A module for tests: ready at once, greets whoever connects to its listeners, pings, stops when asked. The
-// environment's ROOST_TEST_MODE bends it: "mute" is never ready, "fail" ends at once with 3, "hang" never pings,
+// environment's ROOST_TEST_MODE_<role> bends it: "mute" is never ready, "fail" ends at once with 3, "hang" never pings,
 // "stubborn" does not stop.
 #include "roost_module.h"
 
@@ -20,12 +20,16 @@ static void metrics(void *collector, void *sink, roost_metric_emit emit) {
   emit(sink, text("kafka.server:type=Test,name=Turns"), (double)*(uint64_t *)collector);
 }
 
+static const roost_host *us;
+
 static int is(const char *mode) {
-  const char *value = getenv("ROOST_TEST_MODE");
+  char name[64];
+  snprintf(name, sizeof name, "ROOST_TEST_MODE_%s", us->role);
+  const char *value = getenv(name);
   return value && strstr(value, mode) != NULL;
 }
 
-// Greets one connection: "ROLE-ID CONFIG-SIZE PID NO_NEW_PRIVS\n".
+// Greets one connection: "ROLE-ID CONFIG-SIZE PID\n".
 static void greet(const roost_host *host, int listener) {
   int connection = accept(listener, NULL, NULL);
   if (connection < 0) return;
@@ -39,6 +43,7 @@ static void greet(const roost_host *host, int listener) {
 
 static int32_t run(const roost_host *host) {
   static uint64_t turns;
+  us = host;
   roost_log_field field = {text("ROOST_TEST"), text("yes")};
   host->log(host->context, ROOST_LOG_INFO, text("the test module runs"), &field, 1);
   if (is("fail")) return 3;
