@@ -18,7 +18,8 @@ public enum AppendResult: Sendable, Equatable {
 public struct AppendInfo: Sendable, Equatable {
   public var baseOffset: Int64
   public var lastOffset: Int64
-  /// Milliseconds since the epoch on a LogAppendTime topic, -1 otherwise.
+  /// Milliseconds since the epoch on a LogAppendTime topic, -1 otherwise; of a duplicate the batch's latest timestamp, as
+  /// Kafka answers it.
   public var logAppendTimeMillis: Int64
   public var logStartOffset: Int64
   /// A new segment was begun: a flush of the old one is due (`PartitionLog.flush(before:)`, on a thread that may wait).

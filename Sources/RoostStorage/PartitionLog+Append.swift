@@ -108,7 +108,7 @@ extension PartitionLog {
       return .duplicate(
         AppendInfo(
           baseOffset: batch.firstOffset, lastOffset: batch.lastOffset,
-          logAppendTimeMillis: settings.timestampType == .logAppendTime ? batch.timestamp : -1,
+          logAppendTimeMillis: batch.timestamp,
           logStartOffset: logStart, rolled: false, flushDue: false))
     case .accept(let found): summary = found
     }

@@ -63,6 +63,7 @@ enum DescribeConfigsHandler: ApiHandler {
       entry.value = effective.value
       entry.configSource = effective.source.rawValue
       entry.configType = definition.type.rawValue
+      entry.documentation = nil
       if request.includeSynonyms {
         entry.synonyms = layers.synonyms(of: definition).map {
           synonym($0.name, $0.value, $0.source)
@@ -123,6 +124,7 @@ enum DescribeConfigsHandler: ApiHandler {
     entry.isSensitive = definition.isSensitive
     entry.configSource = source.rawValue
     entry.configType = definition.type.rawValue
+    entry.documentation = nil
     return entry
   }
 

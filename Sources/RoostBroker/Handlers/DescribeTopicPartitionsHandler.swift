@@ -43,9 +43,9 @@ enum DescribeTopicPartitionsHandler: ApiHandler {
       }
       var first = 0
       if let cursor = request.cursor, cursor.topicName == name {
-        first = Int(cursor.partitionIndex)
+        first = min(Int(cursor.partitionIndex), topic.partitions.count)
       }
-      let shown = first..<min(topic.partitions.count, max(first, first + left))
+      let shown = first..<min(topic.partitions.count, first + left)
       response.topics.append(describe(topic, shown, call, image))
       left -= shown.count
       if shown.upperBound < topic.partitions.count {

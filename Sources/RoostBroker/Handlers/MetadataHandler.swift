@@ -49,9 +49,12 @@ enum MetadataHandler: ApiHandler {
     }
     var names: Set<String> = []
     var ids: Set<UUID> = []
+    // As in Kafka, a request with ids is one by ids: entries with a name alone are passed over.
+    let isByIds = version >= 12 && topics.contains { !$0.topicId.isZero }
     return topics.compactMap { topic in
-      if version >= 12, !topic.topicId.isZero {
-        return ids.insert(topic.topicId).inserted ? .id(topic.topicId) : nil
+      if isByIds {
+        let isNew = !topic.topicId.isZero && ids.insert(topic.topicId).inserted
+        return isNew ? .id(topic.topicId) : nil
       }
       let name = topic.name ?? ""
       return names.insert(name).inserted ? .name(name) : nil
