@@ -88,9 +88,8 @@ struct DecoderEmitter {
     let known = structure.fields.filter { $0.tag != nil }.sorted { ($0.tag ?? 0) < ($1.tag ?? 0) }
     let conditional = flexible != .always
     if known.isEmpty {
-      body.line(
-        "\(conditional ? "if compact { " : "")self.unknownTags = try reader.unknownTags()\(conditional ? " }" : "")"
-      )
+      let read = "self.unknownTags = try reader.unknownTags()"
+      body.line(conditional ? "if compact { \(read) }" : read)
       return
     }
     let statements: (inout Source) -> Void = { body in

@@ -44,9 +44,10 @@ struct EncoderEmitter {
     guard !field.isIgnorable,
       case .when(_, let otherwise) = Naming.condition(field.versions, within: context)
     else { return }
+    let reason = "\"\(field.name) is set and the version has no place for it\""
     body.line(
-      "if \(otherwise), \(Naming.isSet(field)) { throw WireError(\"\(field.name) is set and the version has no place for it\", at: writer.count) }"
-    )
+      "if \(otherwise), \(Naming.isSet(field)) { "
+        + "throw WireError(\(reason), at: writer.count) }")
   }
 
   private func compact(_ field: Field) -> String {

@@ -62,13 +62,13 @@ enum KeysEmitter {
     out.line(
       "public func requestHeaderVersion(_ version: Int16) -> Int16 { isFlexible(version) ? 2 : 1 }")
     out.line()
-    out.line(
-      "/// The version of the response header. ApiVersions always has 0: its reader cannot know more yet (KIP-511)."
-    )
+    out.line("/// The version of the response header. ApiVersions always has 0: its reader cannot")
+    out.line("/// know more yet (KIP-511).")
     let hasApiVersions = requests.contains { $0.name == "ApiVersionsRequest" }
+    let exception = hasApiVersions ? " && self != .apiVersions" : ""
     out.line(
-      "public func responseHeaderVersion(_ version: Int16) -> Int16 { isFlexible(version)\(hasApiVersions ? " && self != .apiVersions" : "") ? 1 : 0 }"
-    )
+      "public func responseHeaderVersion(_ version: Int16) -> Int16 { "
+        + "isFlexible(version)\(exception) ? 1 : 0 }")
   }
 
   private static func base(_ message: Message) -> String {

@@ -1,7 +1,7 @@
 /// Reads the schema notation (schemas/README.md) into the model.
 ///
-/// Versions that a field leaves out are those of what encloses it; the model holds them written out and cut to
-/// what encloses it, so that the emitters need not look around.
+/// Versions that a field leaves out are those of what encloses it; the model holds them written out
+/// and cut to what encloses it, so that the emitters need not look around.
 public struct Parser {
   let file: String
   private var tokens: [Lexer.Placed] = []

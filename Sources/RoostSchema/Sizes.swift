@@ -1,6 +1,6 @@
 extension Message {
-  /// The fewest bytes that one value of a struct takes in any version it exists in, at least 1: what a count of
-  /// them is checked against before memory is reserved.
+  /// The fewest bytes that one value of a struct takes in any version it exists in, at least 1:
+  /// what a count of them is checked against before memory is reserved.
   func sizeBytesMin(of structure: Structure) -> Int {
     let versions = structure.versions.intersection(self.versions)
     guard !versions.isEmpty else { return 1 }

@@ -105,7 +105,8 @@ extension Naming.Condition {
 }
 
 extension Message {
-  /// Structs that are a field by themselves (not in an array) are compared with their initial state.
+  /// Structs that are a field by themselves (not in an array) are compared with their initial
+  /// state.
   func needsIsInitial(_ structure: Structure) -> Bool {
     ([root] + structures).contains { outer in
       outer.fields.contains { $0.type == .structure(structure.name) }

@@ -2,8 +2,8 @@ internal import RoostBase
 
 /// The 61 bytes at the head of a record batch of format v2 (KIP-98), read from borrowed memory.
 ///
-/// All offsets are bytes from the start of the batch. Reading a header checks nothing but that its bytes are there:
-/// validation is the caller's (see RoostRecords).
+/// All offsets are bytes from the start of the batch. Reading a header checks nothing but that its
+/// bytes are there: validation is the caller's (see RoostRecords).
 public struct RecordBatchHeader: Equatable, Sendable {
   public static let size = 61
   /// The bytes before those that `batchLength` counts: base offset and the length itself.
@@ -108,7 +108,8 @@ public struct RecordBatchHeader: Equatable, Sendable {
     self.recordCount = recordCount
   }
 
-  /// Writes the header over the first 61 bytes of `batch`, which is one whole batch, with the checksum of the rest.
+  /// Writes the header over the first 61 bytes of `batch`, which is one whole batch, with the
+  /// checksum of the rest.
   public func write(to batch: UnsafeMutableRawBufferPointer) {
     precondition(batch.count == totalSize && batch.count >= Self.size)
     func store<T: FixedWidthInteger>(_ value: T, _ at: Int) {

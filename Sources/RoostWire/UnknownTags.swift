@@ -1,7 +1,7 @@
 /// Tagged fields that this release does not know (KIP-482): kept as they came, and written back.
 ///
-/// One immutable object per struct that has some; most have none. Source of the rules: Kafka refuses to write
-/// numbers that do not rise, and takes them when reading.
+/// One immutable object per struct that has some; most have none. Source of the rules: Kafka
+/// refuses to write numbers that do not rise, and takes them when reading.
 public final class UnknownTags: Sendable {
   /// How many fields.
   public let count: Int
@@ -87,7 +87,8 @@ extension WireReader {
     }
   }
 
-  /// How many tagged fields follow. Kafka reads this as a signed number: what is below zero is none.
+  /// How many tagged fields follow. Kafka reads this as a signed number: what is below zero is
+  /// none.
   @inlinable
   public mutating func tagCount() throws(WireError) -> Int {
     Int(Int32(bitPattern: try unsignedVarint()))

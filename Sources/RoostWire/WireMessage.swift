@@ -3,12 +3,13 @@ public protocol WireStruct: Sendable {
   /// Everything at its default.
   init()
 
-  /// Reads the fields of one version. What the version does not have keeps its default. `WireRecords` fields
-  /// borrow the reader's memory; all else is copied.
+  /// Reads the fields of one version. What the version does not have keeps its default.
+  /// `WireRecords` fields borrow the reader's memory; all else is copied.
   init(from reader: inout WireReader, version: Int16) throws(WireError)
 
-  /// Writes the fields of one version. Throws for a null that the version does not allow and for a field that is
-  /// set, matters, and has no place in the version; the writer then holds a part of the message.
+  /// Writes the fields of one version. Throws for a null that the version does not allow and for a
+  /// field that is set, matters, and has no place in the version; the writer then holds a part of
+  /// the message.
   func encode(into writer: inout WireWriter, version: Int16) throws(WireError)
 }
 

@@ -1,7 +1,8 @@
 public import RoostBase
 
-// The fields of messages: strings, bytes, records, structs and arrays, in the lengths of flexible (compact) and
-// other versions. A length below zero is null, as Kafka reads it: -2 is as good as -1.
+// The fields of messages: strings, bytes, records, structs and arrays, in the lengths of flexible
+// (compact) and other versions. A length below zero is null, as Kafka reads it: -2 is as good as
+// -1.
 
 extension WireReader {
   /// The length of a string; negative for null.
@@ -104,8 +105,8 @@ extension WireReader {
 
   // MARK: Arrays
 
-  /// The count of an array whose elements take at least `least` bytes each; nil for null. A count that the bytes
-  /// that are left cannot hold is refused before any memory is reserved for it.
+  /// The count of an array whose elements take at least `least` bytes each; nil for null. A count
+  /// that the bytes that are left cannot hold is refused before any memory is reserved for it.
   @inlinable
   public mutating func arrayCount(compact: Bool, least: Int) throws(WireError) -> Int? {
     let count = try blockLength(compact: compact)

@@ -1,10 +1,11 @@
 public import RoostBase
 
-/// Reads Kafka's primitive types from borrowed bytes, big endian, every length checked against what is left.
+/// Reads Kafka's primitive types from borrowed bytes, big endian, every length checked against what
+/// is left.
 ///
-/// The reader does not own the memory: the caller keeps it alive for as long as the reader and every
-/// `UnsafeRawBufferPointer` taken from it. Source of the encodings: the Kafka protocol guide, KIP-482 (compact
-/// types, tagged fields).
+/// The reader does not own the memory: the caller keeps it alive for as long as the reader and
+/// every `UnsafeRawBufferPointer` taken from it. Source of the encodings: the Kafka protocol guide,
+/// KIP-482 (compact types, tagged fields).
 public struct WireReader {
   @usableFromInline let base: UnsafeRawPointer
   /// The end of the readable bytes, from the start.

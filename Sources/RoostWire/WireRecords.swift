@@ -1,7 +1,8 @@
 /// The record batches in a message: the one part that is not copied when a message is read.
 ///
-/// Unchecked: `borrowed` points into a frame. Whoever decoded the message keeps the frame alive and unchanged for
-/// as long as the message is used, and hands both together to another thread or neither.
+/// Unchecked: `borrowed` points into a frame. Whoever decoded the message keeps the frame alive and
+/// unchanged for as long as the message is used, and hands both together to another thread or
+/// neither.
 public enum WireRecords: @unchecked Sendable {
   case null
   /// Lives as long as the frame that was decoded.

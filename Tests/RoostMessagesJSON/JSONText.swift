@@ -9,7 +9,8 @@ public protocol JSONFace: WireStruct {
 /// A message with a JSON face.
 public protocol JSONMessage: JSONFace, WireMessage {}
 
-/// JSON text as Jackson writes it: no blanks, fields in the order of the schema, text beyond ASCII as it is.
+/// JSON text as Jackson writes it: no blanks, fields in the order of the schema, text beyond ASCII
+/// as it is.
 public struct JSONText {
   public private(set) var bytes: [UInt8] = []
   private var needsComma = false
@@ -139,13 +140,15 @@ public struct JSONText {
     bytes.append(UInt8(ascii: "\""))
   }
 
-  /// A double as Java prints it: an exponent below 10^-3 and from 10^7, always a digit after the point.
+  /// A double as Java prints it: an exponent below 10^-3 and from 10^7, always a digit after the
+  /// point.
   static func java(_ value: Double) -> String {
     if value == .leastNonzeroMagnitude { return "4.9E-324" }
     if value == 0 || (abs(value) >= 1e-3 && abs(value) < 1e7) { return "\(value)" }
     var digits = "\(value.significand)"
     var exponent = 0
-    // The shortest digits, as Swift prints them with or without an exponent, moved to one before the point.
+    // The shortest digits, as Swift prints them with or without an exponent, moved to one before
+    // the point.
     let printed = "\(value)"
     let parts = printed.split(separator: "e")
     digits = String(parts[0])

@@ -3,13 +3,15 @@ import RoostMessagesJSON
 import RoostWire
 import Testing
 
-/// Random damage to recorded bodies, from a fixed seed: no crash, and no more memory than the bytes can account for.
+/// Random damage to recorded bodies, from a fixed seed: no crash, and no more memory than the bytes
+/// can account for.
 @Suite struct MutationTests {
   /// A failure names the seed and the message; the same seed damages the same bytes.
   static let seed: UInt64 = 0x526F_6F73_7403
   /// Damaged bodies for each recorded one that is taken.
   static let rounds = 12
-  /// The most that one byte of input may come to in memory: the largest struct that a few bytes can stand for.
+  /// The most that one byte of input may come to in memory: the largest struct that a few bytes can
+  /// stand for.
   static let bytesPerByte = 128
   /// What any message may take, whatever its length: arrays that reserve before they have read.
   static let bytesAtLeast = 64 * 1024

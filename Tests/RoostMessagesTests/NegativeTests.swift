@@ -2,9 +2,11 @@ import RoostMessagesJSON
 import RoostWire
 import Testing
 
-/// Broken bodies, and what Kafka's reader says to each: we say the same, or the difference is listed.
+/// Broken bodies, and what Kafka's reader says to each: we say the same, or the difference is
+/// listed.
 @Suite struct NegativeTests {
-  /// Bodies that we refuse and Kafka accepts, as "Type vN mutation"; docs/differences.md, "Codec", has the same list.
+  /// Bodies that we refuse and Kafka accepts, as "Type vN mutation"; docs/differences.md, "Codec",
+  /// has the same list.
   static let stricter: Set<String> = []
 
   @Test func everyBrokenBodyGetsTheRecordedVerdict() throws {
@@ -85,8 +87,8 @@ extension Line {
     let isAccepted: Bool
   }
 
-  /// The list of `[from, to, "verdict"]` of a truncated message. Verdicts hold no brackets that matter: each entry
-  /// begins with `[` and a digit.
+  /// The list of `[from, to, "verdict"]` of a truncated message. Verdicts hold no brackets that
+  /// matter: each entry begins with `[` and a digit.
   func ranges(_ name: String) -> [Prefixes] {
     guard let rest = after(name) else { return [] }
     var all: [Prefixes] = []

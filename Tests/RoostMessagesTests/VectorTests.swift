@@ -4,7 +4,8 @@ import RoostMessagesStored
 import RoostWire
 import Testing
 
-/// Every message in every version, as Kafka 4.3.1 wrote it: the same JSON, and the same bytes again.
+/// Every message in every version, as Kafka 4.3.1 wrote it: the same JSON, and the same bytes
+/// again.
 @Suite struct VectorTests {
   /// Vectors in all files.
   static let total = 4801

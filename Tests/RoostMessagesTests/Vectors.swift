@@ -56,7 +56,8 @@ enum Vectors {
   }
 }
 
-/// One line of recorded JSON, read without a parser: the recorder writes its fields in a fixed order.
+/// One line of recorded JSON, read without a parser: the recorder writes its fields in a fixed
+/// order.
 struct Line {
   let bytes: UnsafeRawBufferPointer
 

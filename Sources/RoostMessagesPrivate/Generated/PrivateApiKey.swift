@@ -62,6 +62,7 @@ public enum PrivateApiKey: Int16, CaseIterable, Hashable, Sendable {
   /// The version of the request header that comes before a request of this version.
   public func requestHeaderVersion(_ version: Int16) -> Int16 { isFlexible(version) ? 2 : 1 }
 
-  /// The version of the response header. ApiVersions always has 0: its reader cannot know more yet (KIP-511).
+  /// The version of the response header. ApiVersions always has 0: its reader cannot
+  /// know more yet (KIP-511).
   public func responseHeaderVersion(_ version: Int16) -> Int16 { isFlexible(version) ? 1 : 0 }
 }

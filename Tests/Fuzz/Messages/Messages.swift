@@ -4,8 +4,8 @@ import RoostWire
 /// All message types by name: the corpus counts on the order.
 let types = (roostMessagesIndex + roostMessagesStoredIndex).sorted { "\($0)" < "\($1)" }
 
-/// libFuzzer's entry. An input is two bytes for the type, one for the version, and a body. What reads must have a
-/// JSON face; what can be written must read again and come to the same bytes.
+/// libFuzzer's entry. An input is two bytes for the type, one for the version, and a body. What
+/// reads must have a JSON face; what can be written must read again and come to the same bytes.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzMessages(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
   guard let data, size >= 3 else { return 0 }
