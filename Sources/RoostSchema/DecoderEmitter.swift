@@ -28,7 +28,9 @@ struct DecoderEmitter {
     out.block("public init(from reader: inout WireReader, version: Int16) throws(WireError)") {
       out in
       if isRoot { out.line("try Self.check(version, at: reader.offset)") }
-      if lines.contains(where: { $0.contains("compact: compact") || $0.contains("if compact") }),
+      if lines.contains(where: {
+        $0.contains("compact: compact") || $0.contains("if compact") || $0.contains("try compact")
+      }),
         case .when(let text, _) = flexible
       {
         out.line("let compact = \(text)")
@@ -92,9 +94,12 @@ struct DecoderEmitter {
       body.line(conditional ? "if compact { \(read) }" : read)
       return
     }
-    let statements: (inout Source) -> Void = { body in
+    // Most structs carry none: nothing is set up for them.
+    body.line(
+      conditional
+        ? "var left = try compact ? reader.tagCount() : 0" : "var left = try reader.tagCount()")
+    body.block("if left > 0") { body in
       body.line("var unknown = UnknownTags.Collector()")
-      body.line("var left = try reader.tagCount()")
       body.block("while left > 0") { body in
         body.line("left -= 1")
         body.line("let tag = try reader.tag()")
@@ -105,7 +110,6 @@ struct DecoderEmitter {
       }
       body.line("self.unknownTags = unknown.tags")
     }
-    if conditional { body.block("if compact", statements) } else { statements(&body) }
   }
 
   private func knownTag(_ field: Field, into body: inout Source) {

@@ -102,8 +102,8 @@ struct EncoderEmitter {
       if hasKnown {
         body.block("if compact", knownTags)
         body.line(
-          "if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }"
-        )
+          "if !compact, self.unknownTags != nil { "
+            + "throw WireError.tagsInFixedVersion(at: writer.count) }")
       } else {
         body.line("try writer.tags(self.unknownTags, compact: compact)")
       }
@@ -116,29 +116,32 @@ struct EncoderEmitter {
       body.line("try writer.tags(self.unknownTags, compact: true)")
       return
     }
-    let within = context.intersection(message.flexible)
-    body.line("var tags = TagWriter(self.unknownTags)")
-    for field in known {
-      let versioned =
-        switch Naming.condition(field.tagged, within: within) {
-        case .when(let text, _): "\(text), "
-        default: ""
-        }
-      body.line("if \(versioned)\(Naming.isSet(field)) { tags.known += 1 }")
+    body.line("var known = 0")
+    for field in known { body.line("if \(isWritten(field)) { known += 1 }") }
+    // Most structs carry none: one byte says so.
+    body.block("if known == 0, self.unknownTags == nil") { body in
+      body.line("writer.uint8(0)")
     }
-    body.line("tags.begin(&writer)")
-    for field in known {
-      let versioned =
-        switch Naming.condition(field.tagged, within: within) {
-        case .when(let text, _): "\(text), "
-        default: ""
+    body.block("else") { body in
+      body.line("var tags = TagWriter(self.unknownTags)")
+      body.line("tags.begin(known, &writer)")
+      for field in known {
+        body.block("if \(isWritten(field))") { body in
+          body.line("try tags.open(\(field.tag ?? 0), &writer)")
+          body.line(write(field, isTagged: true))
+          body.line("tags.close(&writer)")
         }
-      body.block("if \(versioned)\(Naming.isSet(field))") { body in
-        body.line("try tags.open(\(field.tag ?? 0), &writer)")
-        body.line(write(field, isTagged: true))
-        body.line("tags.close(&writer)")
       }
+      body.line("try tags.end(&writer)")
     }
-    body.line("try tags.end(&writer)")
+  }
+
+  /// The condition under which a tagged field is written: its version, and that it is set.
+  private func isWritten(_ field: Field) -> String {
+    let within = context.intersection(message.flexible)
+    if case .when(let text, _) = Naming.condition(field.tagged, within: within) {
+      return "\(text), \(Naming.isSet(field))"
+    }
+    return Naming.isSet(field)
   }
 }

@@ -125,7 +125,7 @@ extension WireWriter {
     if let unknown {
       if !compact { throw WireError.tagsInFixedVersion(at: count) }
       var tags = TagWriter(unknown)
-      tags.begin(&self)
+      tags.begin(0, &self)
       try tags.end(&self)
     } else if compact {
       uint8(0)
@@ -135,8 +135,6 @@ extension WireWriter {
 
 /// Writes the tagged fields of one struct: known ones and kept ones, in the order of their numbers.
 public struct TagWriter: ~Copyable {
-  /// How many known fields will be written; set before `begin`.
-  public var known = 0
   private let unknown: UnknownTags?
   /// How far the kept fields have been written.
   private var position = 0
@@ -146,7 +144,8 @@ public struct TagWriter: ~Copyable {
 
   public init(_ unknown: UnknownTags?) { self.unknown = unknown }
 
-  public func begin(_ writer: inout WireWriter) {
+  /// Writes how many fields there are; `known` of them will be opened.
+  public func begin(_ known: Int, _ writer: inout WireWriter) {
     writer.unsignedVarint(UInt32(known + (unknown?.count ?? 0)))
   }
 

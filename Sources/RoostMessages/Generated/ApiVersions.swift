@@ -64,9 +64,9 @@ public struct ApiVersionsResponse: WireMessage {
     self.errorCode = try reader.int16()
     self.apiKeys = try reader.array(compact: compact, version: version, least: 6)
     if version >= 1 { self.throttleTimeMs = try reader.int32() }
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -93,33 +93,39 @@ public struct ApiVersionsResponse: WireMessage {
     try writer.array(self.apiKeys, compact: compact, version: version)
     if version >= 1 { writer.int32(self.throttleTimeMs) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if !self.supportedFeatures.isEmpty { tags.known += 1 }
-      if self.finalizedFeaturesEpoch != -1 { tags.known += 1 }
-      if !self.finalizedFeatures.isEmpty { tags.known += 1 }
-      if self.zkMigrationReady { tags.known += 1 }
-      tags.begin(&writer)
-      if !self.supportedFeatures.isEmpty {
-        try tags.open(0, &writer)
-        try writer.array(self.supportedFeatures, compact: true, version: version)
-        tags.close(&writer)
+      var known = 0
+      if !self.supportedFeatures.isEmpty { known += 1 }
+      if self.finalizedFeaturesEpoch != -1 { known += 1 }
+      if !self.finalizedFeatures.isEmpty { known += 1 }
+      if self.zkMigrationReady { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      if self.finalizedFeaturesEpoch != -1 {
-        try tags.open(1, &writer)
-        writer.int64(self.finalizedFeaturesEpoch)
-        tags.close(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if !self.supportedFeatures.isEmpty {
+          try tags.open(0, &writer)
+          try writer.array(self.supportedFeatures, compact: true, version: version)
+          tags.close(&writer)
+        }
+        if self.finalizedFeaturesEpoch != -1 {
+          try tags.open(1, &writer)
+          writer.int64(self.finalizedFeaturesEpoch)
+          tags.close(&writer)
+        }
+        if !self.finalizedFeatures.isEmpty {
+          try tags.open(2, &writer)
+          try writer.array(self.finalizedFeatures, compact: true, version: version)
+          tags.close(&writer)
+        }
+        if self.zkMigrationReady {
+          try tags.open(3, &writer)
+          writer.bool(self.zkMigrationReady)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
       }
-      if !self.finalizedFeatures.isEmpty {
-        try tags.open(2, &writer)
-        try writer.array(self.finalizedFeatures, compact: true, version: version)
-        tags.close(&writer)
-      }
-      if self.zkMigrationReady {
-        try tags.open(3, &writer)
-        writer.bool(self.zkMigrationReady)
-        tags.close(&writer)
-      }
-      try tags.end(&writer)
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }

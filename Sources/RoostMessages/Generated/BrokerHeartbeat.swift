@@ -31,22 +31,24 @@ public struct BrokerHeartbeatRequest: WireMessage {
     self.currentMetadataOffset = try reader.int64()
     self.wantFence = try reader.bool()
     self.wantShutDown = try reader.bool()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.offlineLogDirs = try reader.uuids(compact: true)
-      case 1:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.cordonedLogDirs = try reader.nullableUuids(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.offlineLogDirs = try reader.uuids(compact: true)
+        case 1:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.cordonedLogDirs = try reader.nullableUuids(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -58,21 +60,27 @@ public struct BrokerHeartbeatRequest: WireMessage {
     writer.bool(self.wantShutDown)
     if version < 1, !self.offlineLogDirs.isEmpty { throw WireError("offlineLogDirs is set and the version has no place for it", at: writer.count) }
     if version < 2, self.cordonedLogDirs != nil { throw WireError("cordonedLogDirs is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if version >= 1, !self.offlineLogDirs.isEmpty { tags.known += 1 }
-    if version >= 2, self.cordonedLogDirs != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if version >= 1, !self.offlineLogDirs.isEmpty {
-      try tags.open(0, &writer)
-      try writer.uuids(self.offlineLogDirs, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if version >= 1, !self.offlineLogDirs.isEmpty { known += 1 }
+    if version >= 2, self.cordonedLogDirs != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if version >= 2, self.cordonedLogDirs != nil {
-      try tags.open(1, &writer)
-      try writer.nullableUuids(self.cordonedLogDirs, compact: true)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if version >= 1, !self.offlineLogDirs.isEmpty {
+        try tags.open(0, &writer)
+        try writer.uuids(self.offlineLogDirs, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 2, self.cordonedLogDirs != nil {
+        try tags.open(1, &writer)
+        try writer.nullableUuids(self.cordonedLogDirs, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    try tags.end(&writer)
   }
 }
 

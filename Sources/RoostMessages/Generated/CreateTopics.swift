@@ -207,9 +207,9 @@ public struct CreateTopicsResponse: WireMessage {
       if version >= 5 { self.numPartitions = try reader.int32() }
       if version >= 5 { self.replicationFactor = try reader.int16() }
       if version >= 5 { self.configs = try reader.nullableArray(compact: compact, version: version, least: 6) }
-      if compact {
+      var left = try compact ? reader.tagCount() : 0
+      if left > 0 {
         var unknown = UnknownTags.Collector()
-        var left = try reader.tagCount()
         while left > 0 {
           left -= 1
           let tag = try reader.tag()
@@ -233,15 +233,21 @@ public struct CreateTopicsResponse: WireMessage {
       if version >= 5 { writer.int16(self.replicationFactor) }
       if version >= 5 { try writer.nullableArray(self.configs, compact: compact, version: version) }
       if compact {
-        var tags = TagWriter(self.unknownTags)
-        if self.topicConfigErrorCode != 0 { tags.known += 1 }
-        tags.begin(&writer)
-        if self.topicConfigErrorCode != 0 {
-          try tags.open(0, &writer)
-          writer.int16(self.topicConfigErrorCode)
-          tags.close(&writer)
+        var known = 0
+        if self.topicConfigErrorCode != 0 { known += 1 }
+        if known == 0, self.unknownTags == nil {
+          writer.uint8(0)
         }
-        try tags.end(&writer)
+        else {
+          var tags = TagWriter(self.unknownTags)
+          tags.begin(known, &writer)
+          if self.topicConfigErrorCode != 0 {
+            try tags.open(0, &writer)
+            writer.int16(self.topicConfigErrorCode)
+            tags.close(&writer)
+          }
+          try tags.end(&writer)
+        }
       }
       if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
     }

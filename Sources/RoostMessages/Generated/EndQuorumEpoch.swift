@@ -164,9 +164,9 @@ public struct EndQuorumEpochResponse: WireMessage {
     let compact = version >= 1
     self.errorCode = try reader.int16()
     self.topics = try reader.array(compact: compact, version: version, least: 3)
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -187,15 +187,21 @@ public struct EndQuorumEpochResponse: WireMessage {
     try writer.array(self.topics, compact: compact, version: version)
     if version < 1, !self.nodeEndpoints.isEmpty { throw WireError("nodeEndpoints is set and the version has no place for it", at: writer.count) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if !self.nodeEndpoints.isEmpty { tags.known += 1 }
-      tags.begin(&writer)
-      if !self.nodeEndpoints.isEmpty {
-        try tags.open(0, &writer)
-        try writer.array(self.nodeEndpoints, compact: true, version: version)
-        tags.close(&writer)
+      var known = 0
+      if !self.nodeEndpoints.isEmpty { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if !self.nodeEndpoints.isEmpty {
+          try tags.open(0, &writer)
+          try writer.array(self.nodeEndpoints, compact: true, version: version)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }

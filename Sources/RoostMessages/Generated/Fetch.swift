@@ -47,9 +47,9 @@ public struct FetchRequest: WireMessage {
     self.topics = try reader.array(compact: compact, version: version, least: 3)
     if version >= 7 { self.forgottenTopicsData = try reader.array(compact: compact, version: version, least: 3) }
     if version >= 11 { self.rackId = try reader.string(compact: compact) }
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -83,21 +83,27 @@ public struct FetchRequest: WireMessage {
     if version < 7, !self.forgottenTopicsData.isEmpty { throw WireError("forgottenTopicsData is set and the version has no place for it", at: writer.count) }
     if version >= 11 { try writer.string(self.rackId, compact: compact) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if self.clusterId != nil { tags.known += 1 }
-      if version >= 15, !self.replicaState.isInitial { tags.known += 1 }
-      tags.begin(&writer)
-      if self.clusterId != nil {
-        try tags.open(0, &writer)
-        try writer.nullableString(self.clusterId, compact: true)
-        tags.close(&writer)
+      var known = 0
+      if self.clusterId != nil { known += 1 }
+      if version >= 15, !self.replicaState.isInitial { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      if version >= 15, !self.replicaState.isInitial {
-        try tags.open(1, &writer)
-        try self.replicaState.encode(into: &writer, version: version)
-        tags.close(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.clusterId != nil {
+          try tags.open(0, &writer)
+          try writer.nullableString(self.clusterId, compact: true)
+          tags.close(&writer)
+        }
+        if version >= 15, !self.replicaState.isInitial {
+          try tags.open(1, &writer)
+          try self.replicaState.encode(into: &writer, version: version)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
       }
-      try tags.end(&writer)
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }
@@ -159,9 +165,9 @@ public struct FetchRequest: WireMessage {
       if version >= 12 { self.lastFetchedEpoch = try reader.int32() }
       if version >= 5 { self.logStartOffset = try reader.int64() }
       self.partitionMaxBytes = try reader.int32()
-      if compact {
+      var left = try compact ? reader.tagCount() : 0
+      if left > 0 {
         var unknown = UnknownTags.Collector()
-        var left = try reader.tagCount()
         while left > 0 {
           left -= 1
           let tag = try reader.tag()
@@ -189,21 +195,27 @@ public struct FetchRequest: WireMessage {
       if version >= 5 { writer.int64(self.logStartOffset) }
       writer.int32(self.partitionMaxBytes)
       if compact {
-        var tags = TagWriter(self.unknownTags)
-        if version >= 17, self.replicaDirectoryId != .zero { tags.known += 1 }
-        if version >= 18, self.highWatermark != 9223372036854775807 { tags.known += 1 }
-        tags.begin(&writer)
-        if version >= 17, self.replicaDirectoryId != .zero {
-          try tags.open(0, &writer)
-          writer.uuid(self.replicaDirectoryId)
-          tags.close(&writer)
+        var known = 0
+        if version >= 17, self.replicaDirectoryId != .zero { known += 1 }
+        if version >= 18, self.highWatermark != 9223372036854775807 { known += 1 }
+        if known == 0, self.unknownTags == nil {
+          writer.uint8(0)
         }
-        if version >= 18, self.highWatermark != 9223372036854775807 {
-          try tags.open(1, &writer)
-          writer.int64(self.highWatermark)
-          tags.close(&writer)
+        else {
+          var tags = TagWriter(self.unknownTags)
+          tags.begin(known, &writer)
+          if version >= 17, self.replicaDirectoryId != .zero {
+            try tags.open(0, &writer)
+            writer.uuid(self.replicaDirectoryId)
+            tags.close(&writer)
+          }
+          if version >= 18, self.highWatermark != 9223372036854775807 {
+            try tags.open(1, &writer)
+            writer.int64(self.highWatermark)
+            tags.close(&writer)
+          }
+          try tags.end(&writer)
         }
-        try tags.end(&writer)
       }
       if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
     }
@@ -294,9 +306,9 @@ public struct FetchResponse: WireMessage {
     if version >= 7 { self.errorCode = try reader.int16() }
     if version >= 7 { self.sessionId = try reader.int32() }
     self.responses = try reader.array(compact: compact, version: version, least: 3)
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -321,15 +333,21 @@ public struct FetchResponse: WireMessage {
     try writer.array(self.responses, compact: compact, version: version)
     if version < 16, !self.nodeEndpoints.isEmpty { throw WireError("nodeEndpoints is set and the version has no place for it", at: writer.count) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if version >= 16, !self.nodeEndpoints.isEmpty { tags.known += 1 }
-      tags.begin(&writer)
-      if version >= 16, !self.nodeEndpoints.isEmpty {
-        try tags.open(0, &writer)
-        try writer.array(self.nodeEndpoints, compact: true, version: version)
-        tags.close(&writer)
+      var known = 0
+      if version >= 16, !self.nodeEndpoints.isEmpty { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if version >= 16, !self.nodeEndpoints.isEmpty {
+          try tags.open(0, &writer)
+          try writer.array(self.nodeEndpoints, compact: true, version: version)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }
@@ -478,9 +496,9 @@ public struct FetchResponse: WireMessage {
       self.abortedTransactions = try reader.nullableArray(compact: compact, version: version, least: 16)
       if version >= 11 { self.preferredReadReplica = try reader.int32() }
       self.records = try reader.records(compact: compact)
-      if compact {
+      var left = try compact ? reader.tagCount() : 0
+      if left > 0 {
         var unknown = UnknownTags.Collector()
-        var left = try reader.tagCount()
         while left > 0 {
           left -= 1
           let tag = try reader.tag()
@@ -513,27 +531,33 @@ public struct FetchResponse: WireMessage {
       if version < 11, self.preferredReadReplica != -1 { throw WireError("preferredReadReplica is set and the version has no place for it", at: writer.count) }
       try writer.records(self.records, compact: compact)
       if compact {
-        var tags = TagWriter(self.unknownTags)
-        if !self.divergingEpoch.isInitial { tags.known += 1 }
-        if !self.currentLeader.isInitial { tags.known += 1 }
-        if !self.snapshotId.isInitial { tags.known += 1 }
-        tags.begin(&writer)
-        if !self.divergingEpoch.isInitial {
-          try tags.open(0, &writer)
-          try self.divergingEpoch.encode(into: &writer, version: version)
-          tags.close(&writer)
+        var known = 0
+        if !self.divergingEpoch.isInitial { known += 1 }
+        if !self.currentLeader.isInitial { known += 1 }
+        if !self.snapshotId.isInitial { known += 1 }
+        if known == 0, self.unknownTags == nil {
+          writer.uint8(0)
         }
-        if !self.currentLeader.isInitial {
-          try tags.open(1, &writer)
-          try self.currentLeader.encode(into: &writer, version: version)
-          tags.close(&writer)
+        else {
+          var tags = TagWriter(self.unknownTags)
+          tags.begin(known, &writer)
+          if !self.divergingEpoch.isInitial {
+            try tags.open(0, &writer)
+            try self.divergingEpoch.encode(into: &writer, version: version)
+            tags.close(&writer)
+          }
+          if !self.currentLeader.isInitial {
+            try tags.open(1, &writer)
+            try self.currentLeader.encode(into: &writer, version: version)
+            tags.close(&writer)
+          }
+          if !self.snapshotId.isInitial {
+            try tags.open(2, &writer)
+            try self.snapshotId.encode(into: &writer, version: version)
+            tags.close(&writer)
+          }
+          try tags.end(&writer)
         }
-        if !self.snapshotId.isInitial {
-          try tags.open(2, &writer)
-          try self.snapshotId.encode(into: &writer, version: version)
-          tags.close(&writer)
-        }
-        try tags.end(&writer)
       }
       if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
     }

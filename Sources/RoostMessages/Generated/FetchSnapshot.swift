@@ -25,18 +25,20 @@ public struct FetchSnapshotRequest: WireMessage {
     self.replicaId = try reader.int32()
     self.maxBytes = try reader.int32()
     self.topics = try reader.array(compact: true, version: version, least: 3)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.clusterId = try reader.nullableString(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.clusterId = try reader.nullableString(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -44,15 +46,21 @@ public struct FetchSnapshotRequest: WireMessage {
     writer.int32(self.replicaId)
     writer.int32(self.maxBytes)
     try writer.array(self.topics, compact: true, version: version)
-    var tags = TagWriter(self.unknownTags)
-    if self.clusterId != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.clusterId != nil {
-      try tags.open(0, &writer)
-      try writer.nullableString(self.clusterId, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if self.clusterId != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.clusterId != nil {
+        try tags.open(0, &writer)
+        try writer.nullableString(self.clusterId, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0-1.
@@ -102,19 +110,21 @@ public struct FetchSnapshotRequest: WireMessage {
       self.currentLeaderEpoch = try reader.int32()
       self.snapshotId = try SnapshotId(from: &reader, version: version)
       self.position = try reader.int64()
-      var unknown = UnknownTags.Collector()
       var left = try reader.tagCount()
-      while left > 0 {
-        left -= 1
-        let tag = try reader.tag()
-        switch tag.number {
-        case 0:
-          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-          self.replicaDirectoryId = try reader.uuid()
-        default: try unknown.keep(tag, from: &reader)
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+            self.replicaDirectoryId = try reader.uuid()
+          default: try unknown.keep(tag, from: &reader)
+          }
         }
+        self.unknownTags = unknown.tags
       }
-      self.unknownTags = unknown.tags
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -122,15 +132,21 @@ public struct FetchSnapshotRequest: WireMessage {
       writer.int32(self.currentLeaderEpoch)
       try self.snapshotId.encode(into: &writer, version: version)
       writer.int64(self.position)
-      var tags = TagWriter(self.unknownTags)
-      if version >= 1, self.replicaDirectoryId != .zero { tags.known += 1 }
-      tags.begin(&writer)
-      if version >= 1, self.replicaDirectoryId != .zero {
-        try tags.open(0, &writer)
-        writer.uuid(self.replicaDirectoryId)
-        tags.close(&writer)
+      var known = 0
+      if version >= 1, self.replicaDirectoryId != .zero { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if version >= 1, self.replicaDirectoryId != .zero {
+          try tags.open(0, &writer)
+          writer.uuid(self.replicaDirectoryId)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 
@@ -178,19 +194,21 @@ public struct FetchSnapshotResponse: WireMessage {
     self.throttleTimeMs = try reader.int32()
     self.errorCode = try reader.int16()
     self.topics = try reader.array(compact: true, version: version, least: 3)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.nodeEndpoints = try reader.array(compact: true, version: version, least: 8)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.nodeEndpoints = try reader.array(compact: true, version: version, least: 8)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -199,15 +217,21 @@ public struct FetchSnapshotResponse: WireMessage {
     writer.int16(self.errorCode)
     try writer.array(self.topics, compact: true, version: version)
     if version < 1, !self.nodeEndpoints.isEmpty { throw WireError("nodeEndpoints is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if version >= 1, !self.nodeEndpoints.isEmpty { tags.known += 1 }
-    tags.begin(&writer)
-    if version >= 1, !self.nodeEndpoints.isEmpty {
-      try tags.open(0, &writer)
-      try writer.array(self.nodeEndpoints, compact: true, version: version)
-      tags.close(&writer)
+    var known = 0
+    if version >= 1, !self.nodeEndpoints.isEmpty { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if version >= 1, !self.nodeEndpoints.isEmpty {
+        try tags.open(0, &writer)
+        try writer.array(self.nodeEndpoints, compact: true, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0-1.
@@ -290,18 +314,20 @@ public struct FetchSnapshotResponse: WireMessage {
       self.size = try reader.int64()
       self.position = try reader.int64()
       self.unalignedRecords = try reader.records(compact: true, nullAllowed: false)
-      var unknown = UnknownTags.Collector()
       var left = try reader.tagCount()
-      while left > 0 {
-        left -= 1
-        let tag = try reader.tag()
-        switch tag.number {
-        case 0:
-          self.currentLeader = try LeaderIdAndEpoch(from: &reader, version: version)
-        default: try unknown.keep(tag, from: &reader)
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            self.currentLeader = try LeaderIdAndEpoch(from: &reader, version: version)
+          default: try unknown.keep(tag, from: &reader)
+          }
         }
+        self.unknownTags = unknown.tags
       }
-      self.unknownTags = unknown.tags
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -311,15 +337,21 @@ public struct FetchSnapshotResponse: WireMessage {
       writer.int64(self.size)
       writer.int64(self.position)
       try writer.records(self.unalignedRecords, compact: true, nullAllowed: false)
-      var tags = TagWriter(self.unknownTags)
-      if !self.currentLeader.isInitial { tags.known += 1 }
-      tags.begin(&writer)
-      if !self.currentLeader.isInitial {
-        try tags.open(0, &writer)
-        try self.currentLeader.encode(into: &writer, version: version)
-        tags.close(&writer)
+      var known = 0
+      if !self.currentLeader.isInitial { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if !self.currentLeader.isInitial {
+          try tags.open(0, &writer)
+          try self.currentLeader.encode(into: &writer, version: version)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 

@@ -113,9 +113,9 @@ public struct ProduceResponse: WireMessage {
     let compact = version >= 9
     self.responses = try reader.array(compact: compact, version: version, least: 3)
     self.throttleTimeMs = try reader.int32()
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -137,15 +137,21 @@ public struct ProduceResponse: WireMessage {
     writer.int32(self.throttleTimeMs)
     if version < 10, !self.nodeEndpoints.isEmpty { throw WireError("nodeEndpoints is set and the version has no place for it", at: writer.count) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if version >= 10, !self.nodeEndpoints.isEmpty { tags.known += 1 }
-      tags.begin(&writer)
-      if version >= 10, !self.nodeEndpoints.isEmpty {
-        try tags.open(0, &writer)
-        try writer.array(self.nodeEndpoints, compact: true, version: version)
-        tags.close(&writer)
+      var known = 0
+      if version >= 10, !self.nodeEndpoints.isEmpty { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if version >= 10, !self.nodeEndpoints.isEmpty {
+          try tags.open(0, &writer)
+          try writer.array(self.nodeEndpoints, compact: true, version: version)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }
@@ -231,9 +237,9 @@ public struct ProduceResponse: WireMessage {
       if version >= 5 { self.logStartOffset = try reader.int64() }
       if version >= 8 { self.recordErrors = try reader.array(compact: compact, version: version, least: 6) }
       if version >= 8 { self.errorMessage = try reader.nullableString(compact: compact) }
-      if compact {
+      var left = try compact ? reader.tagCount() : 0
+      if left > 0 {
         var unknown = UnknownTags.Collector()
-        var left = try reader.tagCount()
         while left > 0 {
           left -= 1
           let tag = try reader.tag()
@@ -259,15 +265,21 @@ public struct ProduceResponse: WireMessage {
       if version >= 8 { try writer.nullableString(self.errorMessage, compact: compact) }
       if version < 10, !self.currentLeader.isInitial { throw WireError("currentLeader is set and the version has no place for it", at: writer.count) }
       if compact {
-        var tags = TagWriter(self.unknownTags)
-        if version >= 10, !self.currentLeader.isInitial { tags.known += 1 }
-        tags.begin(&writer)
-        if version >= 10, !self.currentLeader.isInitial {
-          try tags.open(0, &writer)
-          try self.currentLeader.encode(into: &writer, version: version)
-          tags.close(&writer)
+        var known = 0
+        if version >= 10, !self.currentLeader.isInitial { known += 1 }
+        if known == 0, self.unknownTags == nil {
+          writer.uint8(0)
         }
-        try tags.end(&writer)
+        else {
+          var tags = TagWriter(self.unknownTags)
+          tags.begin(known, &writer)
+          if version >= 10, !self.currentLeader.isInitial {
+            try tags.open(0, &writer)
+            try self.currentLeader.encode(into: &writer, version: version)
+            tags.close(&writer)
+          }
+          try tags.end(&writer)
+        }
       }
       if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
     }

@@ -117,33 +117,41 @@ public struct UpdateRaftVoterResponse: WireMessage {
     try Self.check(version, at: reader.offset)
     self.throttleTimeMs = try reader.int32()
     self.errorCode = try reader.int16()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.currentLeader = try CurrentLeader(from: &reader, version: version)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.currentLeader = try CurrentLeader(from: &reader, version: version)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.throttleTimeMs)
     writer.int16(self.errorCode)
-    var tags = TagWriter(self.unknownTags)
-    if !self.currentLeader.isInitial { tags.known += 1 }
-    tags.begin(&writer)
-    if !self.currentLeader.isInitial {
-      try tags.open(0, &writer)
-      try self.currentLeader.encode(into: &writer, version: version)
-      tags.close(&writer)
+    var known = 0
+    if !self.currentLeader.isInitial { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if !self.currentLeader.isInitial {
+        try tags.open(0, &writer)
+        try self.currentLeader.encode(into: &writer, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.

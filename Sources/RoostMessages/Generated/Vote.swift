@@ -121,19 +121,21 @@ public struct VoteResponse: WireMessage {
     try Self.check(version, at: reader.offset)
     self.errorCode = try reader.int16()
     self.topics = try reader.array(compact: true, version: version, least: 3)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.nodeEndpoints = try reader.array(compact: true, version: version, least: 8)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.nodeEndpoints = try reader.array(compact: true, version: version, least: 8)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -141,15 +143,21 @@ public struct VoteResponse: WireMessage {
     writer.int16(self.errorCode)
     try writer.array(self.topics, compact: true, version: version)
     if version < 1, !self.nodeEndpoints.isEmpty { throw WireError("nodeEndpoints is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if version >= 1, !self.nodeEndpoints.isEmpty { tags.known += 1 }
-    tags.begin(&writer)
-    if version >= 1, !self.nodeEndpoints.isEmpty {
-      try tags.open(0, &writer)
-      try writer.array(self.nodeEndpoints, compact: true, version: version)
-      tags.close(&writer)
+    var known = 0
+    if version >= 1, !self.nodeEndpoints.isEmpty { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if version >= 1, !self.nodeEndpoints.isEmpty {
+        try tags.open(0, &writer)
+        try writer.array(self.nodeEndpoints, compact: true, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0-2.

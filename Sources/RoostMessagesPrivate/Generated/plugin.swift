@@ -97,18 +97,20 @@ public struct PluginProduceRequest: WireMessage {
     self.principal = try reader.string(compact: true)
     self.deadlineMs = try reader.int32()
     self.records = try reader.records(compact: true)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.shared = try reader.nullableStructure(version: version)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.shared = try reader.nullableStructure(version: version)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -120,15 +122,21 @@ public struct PluginProduceRequest: WireMessage {
     try writer.string(self.principal, compact: true)
     writer.int32(self.deadlineMs)
     try writer.records(self.records, compact: true)
-    var tags = TagWriter(self.unknownTags)
-    if self.shared != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.shared != nil {
-      try tags.open(0, &writer)
-      try writer.nullableStructure(self.shared, version: version)
-      tags.close(&writer)
+    var known = 0
+    if self.shared != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.shared != nil {
+        try tags.open(0, &writer)
+        try writer.nullableStructure(self.shared, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 1.
@@ -227,18 +235,20 @@ public struct PluginPartitionRequest: WireMessage {
     self.principal = try reader.string(compact: true)
     self.deadlineMs = try reader.int32()
     self.records = try reader.records(compact: true)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.shared = try reader.nullableStructure(version: version)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.shared = try reader.nullableStructure(version: version)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -251,15 +261,21 @@ public struct PluginPartitionRequest: WireMessage {
     try writer.string(self.principal, compact: true)
     writer.int32(self.deadlineMs)
     try writer.records(self.records, compact: true)
-    var tags = TagWriter(self.unknownTags)
-    if self.shared != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.shared != nil {
-      try tags.open(0, &writer)
-      try writer.nullableStructure(self.shared, version: version)
-      tags.close(&writer)
+    var known = 0
+    if self.shared != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.shared != nil {
+        try tags.open(0, &writer)
+        try writer.nullableStructure(self.shared, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 1.

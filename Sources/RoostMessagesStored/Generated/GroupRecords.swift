@@ -113,9 +113,9 @@ public struct OffsetCommitValue: WireMessage {
     self.metadata = try reader.string(compact: compact)
     self.commitTimestamp = try reader.int64()
     if (version >= 1 && version <= 1) { self.expireTimestamp = try reader.int64() }
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -138,15 +138,21 @@ public struct OffsetCommitValue: WireMessage {
     writer.int64(self.commitTimestamp)
     if (version >= 1 && version <= 1) { writer.int64(self.expireTimestamp) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if self.topicId != .zero { tags.known += 1 }
-      tags.begin(&writer)
-      if self.topicId != .zero {
-        try tags.open(0, &writer)
-        writer.uuid(self.topicId)
-        tags.close(&writer)
+      var known = 0
+      if self.topicId != .zero { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.topicId != .zero {
+          try tags.open(0, &writer)
+          writer.uuid(self.topicId)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }
@@ -298,32 +304,40 @@ public struct ConsumerGroupMetadataValue: WireMessage {
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
     self.epoch = try reader.int32()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.metadataHash = try reader.int64()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.metadataHash = try reader.int64()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.epoch)
-    var tags = TagWriter(self.unknownTags)
-    if self.metadataHash != 0 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.metadataHash != 0 {
-      try tags.open(0, &writer)
-      writer.int64(self.metadataHash)
-      tags.close(&writer)
+    var known = 0
+    if self.metadataHash != 0 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.metadataHash != 0 {
+        try tags.open(0, &writer)
+        writer.int64(self.metadataHash)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 
@@ -478,18 +492,20 @@ public struct ConsumerGroupMemberMetadataValue: WireMessage {
     self.subscribedTopicRegex = try reader.nullableString(compact: true)
     self.rebalanceTimeoutMs = try reader.int32()
     self.serverAssignor = try reader.nullableString(compact: true)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.classicMemberMetadata = try reader.nullableStructure(version: version)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.classicMemberMetadata = try reader.nullableStructure(version: version)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -502,15 +518,21 @@ public struct ConsumerGroupMemberMetadataValue: WireMessage {
     try writer.nullableString(self.subscribedTopicRegex, compact: true)
     writer.int32(self.rebalanceTimeoutMs)
     try writer.nullableString(self.serverAssignor, compact: true)
-    var tags = TagWriter(self.unknownTags)
-    if self.classicMemberMetadata?.isInitial != true { tags.known += 1 }
-    tags.begin(&writer)
-    if self.classicMemberMetadata?.isInitial != true {
-      try tags.open(0, &writer)
-      try writer.nullableStructure(self.classicMemberMetadata, version: version)
-      tags.close(&writer)
+    var known = 0
+    if self.classicMemberMetadata?.isInitial != true { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.classicMemberMetadata?.isInitial != true {
+        try tags.open(0, &writer)
+        try writer.nullableStructure(self.classicMemberMetadata, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.
@@ -603,32 +625,40 @@ public struct ConsumerGroupTargetAssignmentMetadataValue: WireMessage {
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
     self.assignmentEpoch = try reader.int32()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.assignmentTimestamp = try reader.int64()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.assignmentTimestamp = try reader.int64()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.assignmentEpoch)
-    var tags = TagWriter(self.unknownTags)
-    if self.assignmentTimestamp != 0 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.assignmentTimestamp != 0 {
-      try tags.open(0, &writer)
-      writer.int64(self.assignmentTimestamp)
-      tags.close(&writer)
+    var known = 0
+    if self.assignmentTimestamp != 0 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.assignmentTimestamp != 0 {
+        try tags.open(0, &writer)
+        writer.int64(self.assignmentTimestamp)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 
@@ -777,32 +807,40 @@ public struct ConsumerGroupCurrentMemberAssignmentValue: WireMessage {
     public init(from reader: inout WireReader, version: Int16) throws(WireError) {
       self.topicId = try reader.uuid()
       self.partitions = try reader.integers(compact: true)
-      var unknown = UnknownTags.Collector()
       var left = try reader.tagCount()
-      while left > 0 {
-        left -= 1
-        let tag = try reader.tag()
-        switch tag.number {
-        case 0:
-          self.assignmentEpochs = try reader.nullableIntegers(compact: true)
-        default: try unknown.keep(tag, from: &reader)
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            self.assignmentEpochs = try reader.nullableIntegers(compact: true)
+          default: try unknown.keep(tag, from: &reader)
+          }
         }
+        self.unknownTags = unknown.tags
       }
-      self.unknownTags = unknown.tags
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
       writer.uuid(self.topicId)
       try writer.integers(self.partitions, compact: true)
-      var tags = TagWriter(self.unknownTags)
-      if self.assignmentEpochs?.isEmpty != true { tags.known += 1 }
-      tags.begin(&writer)
-      if self.assignmentEpochs?.isEmpty != true {
-        try tags.open(0, &writer)
-        try writer.nullableIntegers(self.assignmentEpochs, compact: true)
-        tags.close(&writer)
+      var known = 0
+      if self.assignmentEpochs?.isEmpty != true { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.assignmentEpochs?.isEmpty != true {
+          try tags.open(0, &writer)
+          try writer.nullableIntegers(self.assignmentEpochs, compact: true)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 }
@@ -952,32 +990,40 @@ public struct ShareGroupTargetAssignmentMetadataValue: WireMessage {
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
     self.assignmentEpoch = try reader.int32()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.assignmentTimestamp = try reader.int64()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.assignmentTimestamp = try reader.int64()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.assignmentEpoch)
-    var tags = TagWriter(self.unknownTags)
-    if self.assignmentTimestamp != 0 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.assignmentTimestamp != 0 {
-      try tags.open(0, &writer)
-      writer.int64(self.assignmentTimestamp)
-      tags.close(&writer)
+    var known = 0
+    if self.assignmentTimestamp != 0 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.assignmentTimestamp != 0 {
+        try tags.open(0, &writer)
+        writer.int64(self.assignmentTimestamp)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 
@@ -1328,41 +1374,49 @@ public struct StreamsGroupMetadataValue: WireMessage {
     try Self.check(version, at: reader.offset)
     self.epoch = try reader.int32()
     self.metadataHash = try reader.int64()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.validatedTopologyEpoch = try reader.int32()
-      case 1:
-        self.lastAssignmentConfigs = try reader.nullableArray(compact: true, version: version, least: 3)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.validatedTopologyEpoch = try reader.int32()
+        case 1:
+          self.lastAssignmentConfigs = try reader.nullableArray(compact: true, version: version, least: 3)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.epoch)
     writer.int64(self.metadataHash)
-    var tags = TagWriter(self.unknownTags)
-    if self.validatedTopologyEpoch != -1 { tags.known += 1 }
-    if self.lastAssignmentConfigs?.isEmpty != true { tags.known += 1 }
-    tags.begin(&writer)
-    if self.validatedTopologyEpoch != -1 {
-      try tags.open(0, &writer)
-      writer.int32(self.validatedTopologyEpoch)
-      tags.close(&writer)
+    var known = 0
+    if self.validatedTopologyEpoch != -1 { known += 1 }
+    if self.lastAssignmentConfigs?.isEmpty != true { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if self.lastAssignmentConfigs?.isEmpty != true {
-      try tags.open(1, &writer)
-      try writer.nullableArray(self.lastAssignmentConfigs, compact: true, version: version)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.validatedTopologyEpoch != -1 {
+        try tags.open(0, &writer)
+        writer.int32(self.validatedTopologyEpoch)
+        tags.close(&writer)
+      }
+      if self.lastAssignmentConfigs?.isEmpty != true {
+        try tags.open(1, &writer)
+        try writer.nullableArray(self.lastAssignmentConfigs, compact: true, version: version)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    try tags.end(&writer)
   }
 
   /// Versions 0.
@@ -1550,32 +1604,40 @@ public struct StreamsGroupTargetAssignmentMetadataValue: WireMessage {
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
     self.assignmentEpoch = try reader.int32()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.assignmentTimestamp = try reader.int64()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.assignmentTimestamp = try reader.int64()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
     writer.int32(self.assignmentEpoch)
-    var tags = TagWriter(self.unknownTags)
-    if self.assignmentTimestamp != 0 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.assignmentTimestamp != 0 {
-      try tags.open(0, &writer)
-      writer.int64(self.assignmentTimestamp)
-      tags.close(&writer)
+    var known = 0
+    if self.assignmentTimestamp != 0 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.assignmentTimestamp != 0 {
+        try tags.open(0, &writer)
+        writer.int64(self.assignmentTimestamp)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 
@@ -1742,32 +1804,40 @@ public struct StreamsGroupCurrentMemberAssignmentValue: WireMessage {
     public init(from reader: inout WireReader, version: Int16) throws(WireError) {
       self.subtopologyId = try reader.string(compact: true)
       self.partitions = try reader.integers(compact: true)
-      var unknown = UnknownTags.Collector()
       var left = try reader.tagCount()
-      while left > 0 {
-        left -= 1
-        let tag = try reader.tag()
-        switch tag.number {
-        case 0:
-          self.assignmentEpochs = try reader.nullableIntegers(compact: true)
-        default: try unknown.keep(tag, from: &reader)
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            self.assignmentEpochs = try reader.nullableIntegers(compact: true)
+          default: try unknown.keep(tag, from: &reader)
+          }
         }
+        self.unknownTags = unknown.tags
       }
-      self.unknownTags = unknown.tags
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
       try writer.string(self.subtopologyId, compact: true)
       try writer.integers(self.partitions, compact: true)
-      var tags = TagWriter(self.unknownTags)
-      if self.assignmentEpochs?.isEmpty != true { tags.known += 1 }
-      tags.begin(&writer)
-      if self.assignmentEpochs?.isEmpty != true {
-        try tags.open(0, &writer)
-        try writer.nullableIntegers(self.assignmentEpochs, compact: true)
-        tags.close(&writer)
+      var known = 0
+      if self.assignmentEpochs?.isEmpty != true { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      try tags.end(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.assignmentEpochs?.isEmpty != true {
+          try tags.open(0, &writer)
+          try writer.nullableIntegers(self.assignmentEpochs, compact: true)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 }

@@ -41,22 +41,24 @@ public struct RegisterBrokerRecord: WireMessage {
     self.rack = try reader.nullableString(compact: true)
     self.fenced = try reader.bool()
     if version >= 1 { self.inControlledShutdown = try reader.bool() }
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        if version < 3 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.logDirs = try reader.uuids(compact: true)
-      case 1:
-        if version < 4 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.cordonedLogDirs = try reader.nullableUuids(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          if version < 3 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.logDirs = try reader.uuids(compact: true)
+        case 1:
+          if version < 4 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.cordonedLogDirs = try reader.nullableUuids(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -74,21 +76,27 @@ public struct RegisterBrokerRecord: WireMessage {
     if version < 1, self.inControlledShutdown { throw WireError("inControlledShutdown is set and the version has no place for it", at: writer.count) }
     if version < 3, !self.logDirs.isEmpty { throw WireError("logDirs is set and the version has no place for it", at: writer.count) }
     if version < 4, self.cordonedLogDirs != nil { throw WireError("cordonedLogDirs is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if version >= 3, !self.logDirs.isEmpty { tags.known += 1 }
-    if version >= 4, self.cordonedLogDirs != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if version >= 3, !self.logDirs.isEmpty {
-      try tags.open(0, &writer)
-      try writer.uuids(self.logDirs, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if version >= 3, !self.logDirs.isEmpty { known += 1 }
+    if version >= 4, self.cordonedLogDirs != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if version >= 4, self.cordonedLogDirs != nil {
-      try tags.open(1, &writer)
-      try writer.nullableUuids(self.cordonedLogDirs, compact: true)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if version >= 3, !self.logDirs.isEmpty {
+        try tags.open(0, &writer)
+        try writer.uuids(self.logDirs, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 4, self.cordonedLogDirs != nil {
+        try tags.open(1, &writer)
+        try writer.nullableUuids(self.cordonedLogDirs, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    try tags.end(&writer)
   }
 
   /// Versions 0-4.
@@ -241,24 +249,26 @@ public struct PartitionRecord: WireMessage {
     self.leaderEpoch = try reader.int32()
     self.partitionEpoch = try reader.int32()
     if version >= 1 { self.directories = try reader.uuids(compact: true) }
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.leaderRecoveryState = try reader.int8()
-      case 1:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.eligibleLeaderReplicas = try reader.nullableIntegers(compact: true)
-      case 2:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.lastKnownElr = try reader.nullableIntegers(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.leaderRecoveryState = try reader.int8()
+        case 1:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.eligibleLeaderReplicas = try reader.nullableIntegers(compact: true)
+        case 2:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.lastKnownElr = try reader.nullableIntegers(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -276,27 +286,33 @@ public struct PartitionRecord: WireMessage {
     if version < 1, !self.directories.isEmpty { throw WireError("directories is set and the version has no place for it", at: writer.count) }
     if version < 2, self.eligibleLeaderReplicas != nil { throw WireError("eligibleLeaderReplicas is set and the version has no place for it", at: writer.count) }
     if version < 2, self.lastKnownElr != nil { throw WireError("lastKnownElr is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if self.leaderRecoveryState != 0 { tags.known += 1 }
-    if version >= 2, self.eligibleLeaderReplicas != nil { tags.known += 1 }
-    if version >= 2, self.lastKnownElr != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.leaderRecoveryState != 0 {
-      try tags.open(0, &writer)
-      writer.int8(self.leaderRecoveryState)
-      tags.close(&writer)
+    var known = 0
+    if self.leaderRecoveryState != 0 { known += 1 }
+    if version >= 2, self.eligibleLeaderReplicas != nil { known += 1 }
+    if version >= 2, self.lastKnownElr != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if version >= 2, self.eligibleLeaderReplicas != nil {
-      try tags.open(1, &writer)
-      try writer.nullableIntegers(self.eligibleLeaderReplicas, compact: true)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.leaderRecoveryState != 0 {
+        try tags.open(0, &writer)
+        writer.int8(self.leaderRecoveryState)
+        tags.close(&writer)
+      }
+      if version >= 2, self.eligibleLeaderReplicas != nil {
+        try tags.open(1, &writer)
+        try writer.nullableIntegers(self.eligibleLeaderReplicas, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 2, self.lastKnownElr != nil {
+        try tags.open(2, &writer)
+        try writer.nullableIntegers(self.lastKnownElr, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    if version >= 2, self.lastKnownElr != nil {
-      try tags.open(2, &writer)
-      try writer.nullableIntegers(self.lastKnownElr, compact: true)
-      tags.close(&writer)
-    }
-    try tags.end(&writer)
   }
 }
 
@@ -369,37 +385,39 @@ public struct PartitionChangeRecord: WireMessage {
     try Self.check(version, at: reader.offset)
     self.partitionId = try reader.int32()
     self.topicId = try reader.uuid()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.isr = try reader.nullableIntegers(compact: true)
-      case 1:
-        self.leader = try reader.int32()
-      case 2:
-        self.replicas = try reader.nullableIntegers(compact: true)
-      case 3:
-        self.removingReplicas = try reader.nullableIntegers(compact: true)
-      case 4:
-        self.addingReplicas = try reader.nullableIntegers(compact: true)
-      case 5:
-        self.leaderRecoveryState = try reader.int8()
-      case 6:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.eligibleLeaderReplicas = try reader.nullableIntegers(compact: true)
-      case 7:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.lastKnownElr = try reader.nullableIntegers(compact: true)
-      case 8:
-        if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.directories = try reader.nullableUuids(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.isr = try reader.nullableIntegers(compact: true)
+        case 1:
+          self.leader = try reader.int32()
+        case 2:
+          self.replicas = try reader.nullableIntegers(compact: true)
+        case 3:
+          self.removingReplicas = try reader.nullableIntegers(compact: true)
+        case 4:
+          self.addingReplicas = try reader.nullableIntegers(compact: true)
+        case 5:
+          self.leaderRecoveryState = try reader.int8()
+        case 6:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.eligibleLeaderReplicas = try reader.nullableIntegers(compact: true)
+        case 7:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.lastKnownElr = try reader.nullableIntegers(compact: true)
+        case 8:
+          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.directories = try reader.nullableUuids(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -409,63 +427,69 @@ public struct PartitionChangeRecord: WireMessage {
     if version < 1, self.directories != nil { throw WireError("directories is set and the version has no place for it", at: writer.count) }
     if version < 2, self.eligibleLeaderReplicas != nil { throw WireError("eligibleLeaderReplicas is set and the version has no place for it", at: writer.count) }
     if version < 2, self.lastKnownElr != nil { throw WireError("lastKnownElr is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if self.isr != nil { tags.known += 1 }
-    if self.leader != -2 { tags.known += 1 }
-    if self.replicas != nil { tags.known += 1 }
-    if self.removingReplicas != nil { tags.known += 1 }
-    if self.addingReplicas != nil { tags.known += 1 }
-    if self.leaderRecoveryState != -1 { tags.known += 1 }
-    if version >= 2, self.eligibleLeaderReplicas != nil { tags.known += 1 }
-    if version >= 2, self.lastKnownElr != nil { tags.known += 1 }
-    if version >= 1, self.directories != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.isr != nil {
-      try tags.open(0, &writer)
-      try writer.nullableIntegers(self.isr, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if self.isr != nil { known += 1 }
+    if self.leader != -2 { known += 1 }
+    if self.replicas != nil { known += 1 }
+    if self.removingReplicas != nil { known += 1 }
+    if self.addingReplicas != nil { known += 1 }
+    if self.leaderRecoveryState != -1 { known += 1 }
+    if version >= 2, self.eligibleLeaderReplicas != nil { known += 1 }
+    if version >= 2, self.lastKnownElr != nil { known += 1 }
+    if version >= 1, self.directories != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if self.leader != -2 {
-      try tags.open(1, &writer)
-      writer.int32(self.leader)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.isr != nil {
+        try tags.open(0, &writer)
+        try writer.nullableIntegers(self.isr, compact: true)
+        tags.close(&writer)
+      }
+      if self.leader != -2 {
+        try tags.open(1, &writer)
+        writer.int32(self.leader)
+        tags.close(&writer)
+      }
+      if self.replicas != nil {
+        try tags.open(2, &writer)
+        try writer.nullableIntegers(self.replicas, compact: true)
+        tags.close(&writer)
+      }
+      if self.removingReplicas != nil {
+        try tags.open(3, &writer)
+        try writer.nullableIntegers(self.removingReplicas, compact: true)
+        tags.close(&writer)
+      }
+      if self.addingReplicas != nil {
+        try tags.open(4, &writer)
+        try writer.nullableIntegers(self.addingReplicas, compact: true)
+        tags.close(&writer)
+      }
+      if self.leaderRecoveryState != -1 {
+        try tags.open(5, &writer)
+        writer.int8(self.leaderRecoveryState)
+        tags.close(&writer)
+      }
+      if version >= 2, self.eligibleLeaderReplicas != nil {
+        try tags.open(6, &writer)
+        try writer.nullableIntegers(self.eligibleLeaderReplicas, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 2, self.lastKnownElr != nil {
+        try tags.open(7, &writer)
+        try writer.nullableIntegers(self.lastKnownElr, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 1, self.directories != nil {
+        try tags.open(8, &writer)
+        try writer.nullableUuids(self.directories, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    if self.replicas != nil {
-      try tags.open(2, &writer)
-      try writer.nullableIntegers(self.replicas, compact: true)
-      tags.close(&writer)
-    }
-    if self.removingReplicas != nil {
-      try tags.open(3, &writer)
-      try writer.nullableIntegers(self.removingReplicas, compact: true)
-      tags.close(&writer)
-    }
-    if self.addingReplicas != nil {
-      try tags.open(4, &writer)
-      try writer.nullableIntegers(self.addingReplicas, compact: true)
-      tags.close(&writer)
-    }
-    if self.leaderRecoveryState != -1 {
-      try tags.open(5, &writer)
-      writer.int8(self.leaderRecoveryState)
-      tags.close(&writer)
-    }
-    if version >= 2, self.eligibleLeaderReplicas != nil {
-      try tags.open(6, &writer)
-      try writer.nullableIntegers(self.eligibleLeaderReplicas, compact: true)
-      tags.close(&writer)
-    }
-    if version >= 2, self.lastKnownElr != nil {
-      try tags.open(7, &writer)
-      try writer.nullableIntegers(self.lastKnownElr, compact: true)
-      tags.close(&writer)
-    }
-    if version >= 1, self.directories != nil {
-      try tags.open(8, &writer)
-      try writer.nullableUuids(self.directories, compact: true)
-      tags.close(&writer)
-    }
-    try tags.end(&writer)
   }
 }
 
@@ -773,27 +797,29 @@ public struct BrokerRegistrationChangeRecord: WireMessage {
     try Self.check(version, at: reader.offset)
     self.brokerId = try reader.int32()
     self.brokerEpoch = try reader.int64()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.fenced = try reader.int8()
-      case 1:
-        if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.inControlledShutdown = try reader.int8()
-      case 2:
-        if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.logDirs = try reader.uuids(compact: true)
-      case 3:
-        if version < 3 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
-        self.cordonedLogDirs = try reader.nullableUuids(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.fenced = try reader.int8()
+        case 1:
+          if version < 1 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.inControlledShutdown = try reader.int8()
+        case 2:
+          if version < 2 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.logDirs = try reader.uuids(compact: true)
+        case 3:
+          if version < 3 { throw WireError.tagOfAnotherVersion(at: reader.offset) }
+          self.cordonedLogDirs = try reader.nullableUuids(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -803,33 +829,39 @@ public struct BrokerRegistrationChangeRecord: WireMessage {
     if version < 1, self.inControlledShutdown != 0 { throw WireError("inControlledShutdown is set and the version has no place for it", at: writer.count) }
     if version < 2, !self.logDirs.isEmpty { throw WireError("logDirs is set and the version has no place for it", at: writer.count) }
     if version < 3, self.cordonedLogDirs != nil { throw WireError("cordonedLogDirs is set and the version has no place for it", at: writer.count) }
-    var tags = TagWriter(self.unknownTags)
-    if self.fenced != 0 { tags.known += 1 }
-    if version >= 1, self.inControlledShutdown != 0 { tags.known += 1 }
-    if version >= 2, !self.logDirs.isEmpty { tags.known += 1 }
-    if version >= 3, self.cordonedLogDirs != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.fenced != 0 {
-      try tags.open(0, &writer)
-      writer.int8(self.fenced)
-      tags.close(&writer)
+    var known = 0
+    if self.fenced != 0 { known += 1 }
+    if version >= 1, self.inControlledShutdown != 0 { known += 1 }
+    if version >= 2, !self.logDirs.isEmpty { known += 1 }
+    if version >= 3, self.cordonedLogDirs != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    if version >= 1, self.inControlledShutdown != 0 {
-      try tags.open(1, &writer)
-      writer.int8(self.inControlledShutdown)
-      tags.close(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.fenced != 0 {
+        try tags.open(0, &writer)
+        writer.int8(self.fenced)
+        tags.close(&writer)
+      }
+      if version >= 1, self.inControlledShutdown != 0 {
+        try tags.open(1, &writer)
+        writer.int8(self.inControlledShutdown)
+        tags.close(&writer)
+      }
+      if version >= 2, !self.logDirs.isEmpty {
+        try tags.open(2, &writer)
+        try writer.uuids(self.logDirs, compact: true)
+        tags.close(&writer)
+      }
+      if version >= 3, self.cordonedLogDirs != nil {
+        try tags.open(3, &writer)
+        try writer.nullableUuids(self.cordonedLogDirs, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
     }
-    if version >= 2, !self.logDirs.isEmpty {
-      try tags.open(2, &writer)
-      try writer.uuids(self.logDirs, compact: true)
-      tags.close(&writer)
-    }
-    if version >= 3, self.cordonedLogDirs != nil {
-      try tags.open(3, &writer)
-      try writer.nullableUuids(self.cordonedLogDirs, compact: true)
-      tags.close(&writer)
-    }
-    try tags.end(&writer)
   }
 }
 
@@ -994,31 +1026,39 @@ public struct BeginTransactionRecord: WireMessage {
 
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.name = try reader.nullableString(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.name = try reader.nullableString(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
-    var tags = TagWriter(self.unknownTags)
-    if self.name != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.name != nil {
-      try tags.open(0, &writer)
-      try writer.nullableString(self.name, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if self.name != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.name != nil {
+        try tags.open(0, &writer)
+        try writer.nullableString(self.name, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 
@@ -1059,31 +1099,39 @@ public struct AbortTransactionRecord: WireMessage {
 
   public init(from reader: inout WireReader, version: Int16) throws(WireError) {
     try Self.check(version, at: reader.offset)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.reason = try reader.nullableString(compact: true)
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.reason = try reader.nullableString(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
     try Self.check(version, at: writer.count)
-    var tags = TagWriter(self.unknownTags)
-    if self.reason != nil { tags.known += 1 }
-    tags.begin(&writer)
-    if self.reason != nil {
-      try tags.open(0, &writer)
-      try writer.nullableString(self.reason, compact: true)
-      tags.close(&writer)
+    var known = 0
+    if self.reason != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.reason != nil {
+        try tags.open(0, &writer)
+        try writer.nullableString(self.reason, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 }
 

@@ -39,18 +39,20 @@ public struct RemoteLogSegmentMetadataRecord: WireMessage {
     self.segmentSizeInBytes = try reader.int32()
     self.customMetadata = try reader.nullableBytes(compact: true)
     self.remoteLogSegmentState = try reader.int8()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.txnIndexEmpty = try reader.bool()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.txnIndexEmpty = try reader.bool()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -65,15 +67,21 @@ public struct RemoteLogSegmentMetadataRecord: WireMessage {
     writer.int32(self.segmentSizeInBytes)
     try writer.nullableBytes(self.customMetadata, compact: true)
     writer.int8(self.remoteLogSegmentState)
-    var tags = TagWriter(self.unknownTags)
-    if self.txnIndexEmpty { tags.known += 1 }
-    tags.begin(&writer)
-    if self.txnIndexEmpty {
-      try tags.open(0, &writer)
-      writer.bool(self.txnIndexEmpty)
-      tags.close(&writer)
+    var known = 0
+    if self.txnIndexEmpty { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.txnIndexEmpty {
+        try tags.open(0, &writer)
+        writer.bool(self.txnIndexEmpty)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.
@@ -362,18 +370,20 @@ public struct RemoteLogSegmentMetadataSnapshotRecord: WireMessage {
     self.segmentSizeInBytes = try reader.int32()
     self.customMetadata = try reader.nullableBytes(compact: true)
     self.remoteLogSegmentState = try reader.int8()
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.txnIndexEmpty = try reader.bool()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.txnIndexEmpty = try reader.bool()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -388,15 +398,21 @@ public struct RemoteLogSegmentMetadataSnapshotRecord: WireMessage {
     writer.int32(self.segmentSizeInBytes)
     try writer.nullableBytes(self.customMetadata, compact: true)
     writer.int8(self.remoteLogSegmentState)
-    var tags = TagWriter(self.unknownTags)
-    if self.txnIndexEmpty { tags.known += 1 }
-    tags.begin(&writer)
-    if self.txnIndexEmpty {
-      try tags.open(0, &writer)
-      writer.bool(self.txnIndexEmpty)
-      tags.close(&writer)
+    var known = 0
+    if self.txnIndexEmpty { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.txnIndexEmpty {
+        try tags.open(0, &writer)
+        writer.bool(self.txnIndexEmpty)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.

@@ -60,18 +60,20 @@ public struct ShareSnapshotValue: WireMessage {
     self.createTimestamp = try reader.int64()
     self.writeTimestamp = try reader.int64()
     self.stateBatches = try reader.array(compact: true, version: version, least: 20)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.deliveryCompleteCount = try reader.int32()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.deliveryCompleteCount = try reader.int32()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -83,15 +85,21 @@ public struct ShareSnapshotValue: WireMessage {
     writer.int64(self.createTimestamp)
     writer.int64(self.writeTimestamp)
     try writer.array(self.stateBatches, compact: true, version: version)
-    var tags = TagWriter(self.unknownTags)
-    if self.deliveryCompleteCount != -1 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.deliveryCompleteCount != -1 {
-      try tags.open(0, &writer)
-      writer.int32(self.deliveryCompleteCount)
-      tags.close(&writer)
+    var known = 0
+    if self.deliveryCompleteCount != -1 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.deliveryCompleteCount != -1 {
+        try tags.open(0, &writer)
+        writer.int32(self.deliveryCompleteCount)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.
@@ -173,18 +181,20 @@ public struct ShareUpdateValue: WireMessage {
     self.leaderEpoch = try reader.int32()
     self.startOffset = try reader.int64()
     self.stateBatches = try reader.array(compact: true, version: version, least: 20)
-    var unknown = UnknownTags.Collector()
     var left = try reader.tagCount()
-    while left > 0 {
-      left -= 1
-      let tag = try reader.tag()
-      switch tag.number {
-      case 0:
-        self.deliveryCompleteCount = try reader.int32()
-      default: try unknown.keep(tag, from: &reader)
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.deliveryCompleteCount = try reader.int32()
+        default: try unknown.keep(tag, from: &reader)
+        }
       }
+      self.unknownTags = unknown.tags
     }
-    self.unknownTags = unknown.tags
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -193,15 +203,21 @@ public struct ShareUpdateValue: WireMessage {
     writer.int32(self.leaderEpoch)
     writer.int64(self.startOffset)
     try writer.array(self.stateBatches, compact: true, version: version)
-    var tags = TagWriter(self.unknownTags)
-    if self.deliveryCompleteCount != -1 { tags.known += 1 }
-    tags.begin(&writer)
-    if self.deliveryCompleteCount != -1 {
-      try tags.open(0, &writer)
-      writer.int32(self.deliveryCompleteCount)
-      tags.close(&writer)
+    var known = 0
+    if self.deliveryCompleteCount != -1 { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
     }
-    try tags.end(&writer)
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.deliveryCompleteCount != -1 {
+        try tags.open(0, &writer)
+        writer.int32(self.deliveryCompleteCount)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 0.

@@ -60,9 +60,9 @@ public struct TransactionLogValue: WireMessage {
     self.transactionPartitions = try reader.nullableArray(compact: compact, version: version, least: 3)
     self.transactionLastUpdateTimestampMs = try reader.int64()
     self.transactionStartTimestampMs = try reader.int64()
-    if compact {
+    var left = try compact ? reader.tagCount() : 0
+    if left > 0 {
       var unknown = UnknownTags.Collector()
-      var left = try reader.tagCount()
       while left > 0 {
         left -= 1
         let tag = try reader.tag()
@@ -97,33 +97,39 @@ public struct TransactionLogValue: WireMessage {
     writer.int64(self.transactionStartTimestampMs)
     if version < 1, self.clientTransactionVersion != 0 { throw WireError("clientTransactionVersion is set and the version has no place for it", at: writer.count) }
     if compact {
-      var tags = TagWriter(self.unknownTags)
-      if self.previousProducerId != -1 { tags.known += 1 }
-      if self.nextProducerId != -1 { tags.known += 1 }
-      if self.clientTransactionVersion != 0 { tags.known += 1 }
-      if self.nextProducerEpoch != -1 { tags.known += 1 }
-      tags.begin(&writer)
-      if self.previousProducerId != -1 {
-        try tags.open(0, &writer)
-        writer.int64(self.previousProducerId)
-        tags.close(&writer)
+      var known = 0
+      if self.previousProducerId != -1 { known += 1 }
+      if self.nextProducerId != -1 { known += 1 }
+      if self.clientTransactionVersion != 0 { known += 1 }
+      if self.nextProducerEpoch != -1 { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
       }
-      if self.nextProducerId != -1 {
-        try tags.open(1, &writer)
-        writer.int64(self.nextProducerId)
-        tags.close(&writer)
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.previousProducerId != -1 {
+          try tags.open(0, &writer)
+          writer.int64(self.previousProducerId)
+          tags.close(&writer)
+        }
+        if self.nextProducerId != -1 {
+          try tags.open(1, &writer)
+          writer.int64(self.nextProducerId)
+          tags.close(&writer)
+        }
+        if self.clientTransactionVersion != 0 {
+          try tags.open(2, &writer)
+          writer.int16(self.clientTransactionVersion)
+          tags.close(&writer)
+        }
+        if self.nextProducerEpoch != -1 {
+          try tags.open(3, &writer)
+          writer.int16(self.nextProducerEpoch)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
       }
-      if self.clientTransactionVersion != 0 {
-        try tags.open(2, &writer)
-        writer.int16(self.clientTransactionVersion)
-        tags.close(&writer)
-      }
-      if self.nextProducerEpoch != -1 {
-        try tags.open(3, &writer)
-        writer.int16(self.nextProducerEpoch)
-        tags.close(&writer)
-      }
-      try tags.end(&writer)
     }
     if !compact, self.unknownTags != nil { throw WireError.tagsInFixedVersion(at: writer.count) }
   }
