@@ -153,6 +153,8 @@ extension WireReader {
       if nullAllowed { return nil }
       throw null()
     }
+    // An empty array costs nothing; a made one of no elements costs a look-up.
+    if count == 0 { return [] }
     let raw = try take(count * size)
     return [T](unsafeUninitializedCapacity: count) { buffer, initialized in
       for n in 0..<count {
