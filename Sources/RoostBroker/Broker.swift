@@ -98,7 +98,7 @@ public final class Broker: @unchecked Sendable {
     metadata = MetadataCache(brokerId: id, staticSettings: settings.given)
     replicas = ReplicaManager(
       brokerId: id, logs: logs, metadata: metadata, settings: settings, log: log,
-      interceptors: ProduceInterceptors.make(slice, loops: loops, log: log))
+      interceptors: PluginChain.table(slice, log: log))
     fetchSessions = FetchSessionCache(
       slots: settings.fetchSessionSlots, evictionMillis: settings.fetchSessionEvictionMillis)
     upkeep = Upkeep(logs: logs, pool: ioPool, log: log)

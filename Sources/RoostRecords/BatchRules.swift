@@ -27,6 +27,9 @@ public struct BatchRules: Sendable {
   public var codec: Codec?
   /// `roost.validate.records`: decompress and walk every record.
   public var validatesRecords = false
+  /// Records of the batch were taken out by a plugin: the others keep their offset deltas, and none may be left. Never
+  /// of what a client sends.
+  public var allowsGaps = false
 
   public init(produceVersion: Int16) { self.produceVersion = produceVersion }
 

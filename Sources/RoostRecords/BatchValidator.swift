@@ -83,8 +83,13 @@ public enum BatchValidator {
     let attributes = header.attributes
     // One test for the common batch: no bit but those of gzip, snappy and lz4.
     if attributes.rawValue > 3 || attributes.rawValue < 0 { try checkAttributes(header, rules) }
-    guard header.recordCount > 0 else { throw BatchRefusal(.count(header.recordCount)) }
-    guard header.lastOffsetDelta == header.recordCount - 1 else {
+    guard header.recordCount > 0 || (rules.allowsGaps && header.recordCount == 0) else {
+      throw BatchRefusal(.count(header.recordCount))
+    }
+    guard
+      header.lastOffsetDelta == header.recordCount - 1
+        || (rules.allowsGaps && header.lastOffsetDelta >= header.recordCount)
+    else {
       throw BatchRefusal(.lastOffsetDelta(header.lastOffsetDelta, count: header.recordCount))
     }
     let recordBytes = payload.count - RecordBatchHeader.size
@@ -183,12 +188,18 @@ private struct RecordWalk {
     var late: [BatchRefusal.RecordIssue] = []
     var keyless: [BatchRefusal.RecordIssue] = []
     var index: Int32 = 0
+    var last: Int32 = -1
     do throws(RecordError) {
       cursor = try reader.open(batch)
       while let record = try cursor.next() {
-        guard record.offsetDelta == index else {
+        let fits =
+          rules.allowsGaps
+          ? record.offsetDelta > last && record.offsetDelta <= batch.header.lastOffsetDelta
+          : record.offsetDelta == index
+        guard fits else {
           throw RecordError(.malformed, "a record with the offset delta of another")
         }
+        last = record.offsetDelta
         latest = max(latest, record.timestamp)
         note(record, index, &late, &keyless)
         index += 1
@@ -198,7 +209,7 @@ private struct RecordWalk {
     }
     guard keyless.isEmpty else { throw BatchRefusal(.keysMissing, recordIssues: keyless) }
     guard late.isEmpty else { throw BatchRefusal(.timestamps, recordIssues: late) }
-    return rules.timestampType == .createTime ? latest : batch.header.maxTimestamp
+    return rules.timestampType == .createTime && index > 0 ? latest : batch.header.maxTimestamp
   }
 
   private func note(

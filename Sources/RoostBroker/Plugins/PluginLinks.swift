@@ -1,6 +1,7 @@
 internal import RoostBase
 internal import RoostMessagesPrivate
 internal import RoostReactor
+internal import RoostSystem
 internal import Synchronization
 
 /// The broker's ways to its plugins: one link for each event loop and plugin, made at first use. Any thread.
@@ -61,11 +62,11 @@ final class PluginLinks: Sendable {
 }
 
 extension PluginChain {
-  /// The chains of the spec's topics, by name.
-  static func chains(
-    _ slice: BrokerSlice, log: BrokerLog, nowMillis: @escaping @Sendable () -> Int64
-  ) -> [String: PluginChain] {
-    let links = PluginLinks(slice.plugins, log: log, nowMillis: nowMillis)
+  /// The plugins of the spec's topics, by the topic's name; nil: it has none.
+  static func table(
+    _ slice: BrokerSlice, log: BrokerLog
+  ) -> @Sendable (String) -> (any ProduceInterceptor)? {
+    let links = PluginLinks(slice.plugins, log: log) { WallTime.millis() }
     var chains: [String: PluginChain] = [:]
     for topic in slice.topics where !topic.interceptors.isEmpty || topic.partitioner != nil {
       chains[topic.name] = PluginChain(
@@ -81,6 +82,7 @@ extension PluginChain {
         },
         links: links)
     }
-    return chains
+    let made = chains
+    return { made[$0] }
   }
 }

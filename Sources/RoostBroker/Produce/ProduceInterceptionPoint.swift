@@ -1,6 +1,7 @@
 internal import RoostBase
 public import RoostMessages
-internal import RoostReactor
+public import RoostNetwork
+public import RoostReactor
 internal import Synchronization
 
 /// Plugins that stand between what clients produce to a topic and its log.
@@ -13,7 +14,9 @@ public protocol ProduceInterceptor: AnyObject, Sendable {
 
   /// Must not block. Each batch's bytes are borrowed for the call alone: what is needed longer is copied. One verdict per
   /// batch, in their order, through `ticket.resume`, at most once.
-  func intercept(_ batches: [InterceptedBatch], topic: InterceptedTopic, ticket: InterceptionTicket)
+  func intercept(
+    _ batches: [InterceptedBatch], topic: InterceptedTopic, client: ClientIdentity,
+    ticket: InterceptionTicket)
 
   /// The deadline has passed: what becomes of each batch (fail-closed: a retriable error that names the plugin).
   func lateVerdict() -> InterceptionVerdict
@@ -41,7 +44,7 @@ public struct InterceptedBatch: @unchecked Sendable {
 public enum InterceptionVerdict: Sendable {
   /// As it came.
   case keep
-  /// These batches instead: whole, checked, with offsets from 0.
+  /// This batch instead; it is checked record by record like one of a client. It may be empty.
   case replace([UInt8])
   /// These batches, each to a partition that this broker leads. The client gets offset -1.
   case distribute([(partition: Int32, bytes: [UInt8])])
@@ -53,7 +56,8 @@ public enum InterceptionVerdict: Sendable {
 
 /// The way back of one interception. The first to spend it decides: a verdict, or the deadline.
 public final class InterceptionTicket: Sendable {
-  private let loop: EventLoop
+  /// Of the connection that waits.
+  public let loop: EventLoop
   private let action: Mutex<(@Sendable ([InterceptionVerdict]?) -> Void)?>
 
   /// `action` runs on `loop`, once; nil stands for the deadline.

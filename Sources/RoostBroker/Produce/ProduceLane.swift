@@ -326,7 +326,9 @@ final class ProduceLane {
   private func park(
     _ work: ProduceWork, _ topic: Topic, _ intercepted: [(at: Int, batch: InterceptedBatch)]
   ) {
-    guard let interceptor = topic.interception else { return }
+    guard let interceptor = topic.interception, let client = work.slot?.connection.client else {
+      return
+    }
     work.parked += 1
     let box = Confined((work, intercepted.map { ($0.at, $0.batch) }, self))
     let ticket = InterceptionTicket(loop: loop) { verdicts in
@@ -342,7 +344,7 @@ final class ProduceLane {
       intercepted.map(\.batch),
       topic: InterceptedTopic(
         name: topic.name, partitionCount: topic.partitions.count, ledPartitions: led),
-      ticket: ticket)
+      client: client, ticket: ticket)
   }
 
   /// The plugins have spoken, or their time is over.
@@ -370,21 +372,39 @@ final class ProduceLane {
     case .keep:
       addChecked(
         work, at, UnsafeMutableRawBufferPointer(mutating: batch.bytes), topic, batch.partition)
-    case .replace(let bytes):
-      guard !bytes.isEmpty else {
-        work.outcomes[at] = ProduceOutcome(error: .none)
-        return
-      }
-      let copy = bytes.withUnsafeBytes { work.own($0) }
-      addChecked(work, at, copy, topic, batch.partition)
+    case .replace(let bytes): addMade(work, at, bytes, topic, batch.partition, hidesOffset: false)
     case .distribute(let parts):
       for part in parts {
-        let copy = part.bytes.withUnsafeBytes { work.own($0) }
-        addChecked(work, at, copy, topic, part.partition, hidesOffset: true)
+        guard addMade(work, at, part.bytes, topic, part.partition, hidesOffset: true) else {
+          return
+        }
       }
     case .reject(let error, let message): work.outcomes[at] = .failed(error, message)
     case .swallow: work.outcomes[at] = ProduceOutcome(error: .none)
     }
+  }
+
+  /// Stages a batch that a plugin made, once it has passed the check of a client's, record by record. False: it did not.
+  @discardableResult
+  private func addMade(
+    _ work: ProduceWork, _ at: Int, _ made: [UInt8], _ topic: Topic, _ index: Int32,
+    hidesOffset: Bool
+  ) -> Bool {
+    let bytes = made.withUnsafeBytes { work.own($0) }
+    var rules = topic.rules(
+      produceVersion: work.version, hasTransactionalId: work.cursor.transactionalId != nil)
+    rules.validatesRecords = true
+    rules.allowsGaps = true
+    let verdict = BatchValidator.validate(
+      UnsafeRawBufferPointer(bytes), rules: rules, nowMillis: WallTime.millis(), reader: reader)
+    guard case .refused(let refusal) = verdict else {
+      addChecked(work, at, bytes, topic, index, hidesOffset: hidesOffset)
+      return true
+    }
+    var outcome = ProduceOutcome.failed(refusal)
+    outcome.message = "What a plugin made of the batch is refused: \(refusal.message)"
+    work.outcomes[at] = outcome
+    return false
   }
 
   /// Stages what comes from a plugin. That this broker still leads is seen at the append.
