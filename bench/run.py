@@ -137,7 +137,7 @@ class Bench:
     def idle(self, cluster):
         import time
         processes = cluster.processes()
-        pids = {f"{p['role']} {p['id']}": p["pid"] for p in processes} | {"roostd": cluster.supervisor()}
+        pids = {f"{p['id']}": p["pid"] for p in processes} | {"roostd": cluster.supervisor()}
         time.sleep(2)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         time.sleep(10)

@@ -82,7 +82,8 @@ def test_half_a_frame_waits_and_harms_nobody(shared_cluster, neighbour):
 
 def test_api_versions_too_new_is_answered_with_version_zero(shared_cluster):
     with socket.create_connection(("127.0.0.1", shared_cluster.ports[0]), timeout=10) as connection:
-        connection.sendall(frame(header(18, 99)))
+        # A flexible header ends with its tagged fields.
+        connection.sendall(frame(header(18, 99) + b"\0"))
         answer = connection.recv(65536)
     assert answer[4:8] == struct.pack(">i", 7)
     assert struct.unpack(">h", answer[8:10])[0] == 35

@@ -118,7 +118,7 @@ def test_verdicts_drop_replace_and_reject(cluster):
 
 
 def pid_of(cluster, name):
-    return next(p for p in cluster.processes() if p["id"] == name)["pid"]
+    return next(p for p in cluster.processes() if p["instance"] == name)["pid"]
 
 
 def test_a_killed_plugin_comes_back_and_requests_wait_for_it(cluster):

@@ -195,8 +195,8 @@ class Survivor(Producer):
 def killed(cluster, bootstrap, count, size, progress):
     """Kills every broker in turn and then roostd while records are produced; every acknowledged one must be there."""
     topic = f"{TOPIC}-killed"
-    brokers = sorted(cluster.processes("broker"), key=lambda p: p["id"])
-    victims = [("broker", p["id"]) for p in brokers] + [("roostd", None)]
+    brokers = sorted(cluster.processes("broker"), key=lambda p: p["instance"])
+    victims = [("broker", p["instance"]) for p in brokers] + [("roostd", None)]
     marks = [count * (n + 1) // (len(victims) + 1) for n in range(len(victims))]
     producer, kills = Survivor(bootstrap), []
     for number, value in enumerate(values(count, size, "killed")):
@@ -231,9 +231,9 @@ def kill(cluster, role, instance):
         wait_until(lambda: not alive(pid), "roostd to die")
         cluster.up()
         return
-    process = next(p for p in cluster.processes(role) if p["id"] == instance)
+    process = next(p for p in cluster.processes(role) if p["instance"] == instance)
     os.kill(process["pid"], signal.SIGKILL)
-    wait_until(lambda: any(p["id"] == instance and p["state"] == "running" and p["pid"] != process["pid"]
+    wait_until(lambda: any(p["instance"] == instance and p["state"] == "running" and p["pid"] != process["pid"]
                            for p in cluster.processes(role)), f"{role} {instance} to come back", 60)
 
 
