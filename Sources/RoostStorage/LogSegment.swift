@@ -14,15 +14,19 @@ final class LogSegment: @unchecked Sendable {
   let timeIndex: TimeIndex
   private(set) var transactionIndex: TransactionIndex
   /// Bytes. Both.
-  var size: Int
+  @exclusivity(unchecked) var size: Int
   /// The largest timestamp and the last offset of its batch; nil until somebody looked. Both.
-  var maxTimestamp: TimeIndex.Entry?
+  @exclusivity(unchecked) var maxTimestamp: TimeIndex.Entry?
   /// The same while a batch is taken in: ahead of what is published. Append.
-  private(set) var appendedMaxTimestamp: TimeIndex.Entry?
+  @exclusivity(unchecked) private(set) var appendedMaxTimestamp: TimeIndex.Entry?
   /// The maximum timestamp of the first batch, by which time rolls; nil until somebody looked. Append.
-  var firstTimestamp: Int64?
+  @exclusivity(unchecked) var firstTimestamp: Int64?
   /// Append.
-  var bytesSinceIndexEntry = 0
+  @exclusivity(unchecked) var bytesSinceIndexEntry = 0
+  /// Whether an index takes no more entries; nil until somebody looked. Append.
+  @exclusivity(unchecked) private var isIndexFull: Bool?
+  /// The open file for appends. Append.
+  @exclusivity(unchecked) private var openFile: (any DiskFile)?
   /// When this object was made, or its file last changed when it was found. Milliseconds.
   let createdMillis: Int64
   /// This segment's share of `segment.jitter.ms`.
@@ -144,8 +148,24 @@ final class LogSegment: @unchecked Sendable {
       let waited = first >= 0 ? maxTimestamp - first : now - createdMillis
       if waited > config.segmentMillis - jitterMillis { return true }
     }
-    if try offsetIndex.isFull() { return true }
-    return try timeIndex.isFull()
+    if let isIndexFull { return isIndexFull }
+    return try lookAtIndexes()
+  }
+
+  private func lookAtIndexes() throws(RoostError) -> Bool {
+    let isOffsetIndexFull = try offsetIndex.isFull()
+    let isTimeIndexFull = try timeIndex.isFull()
+    isIndexFull = isOffsetIndexFull || isTimeIndexFull
+    return isOffsetIndexFull || isTimeIndexFull
+  }
+
+  /// The file to append to.
+  @inline(__always)
+  func writer() throws(RoostError) -> any DiskFile {
+    if let openFile { return openFile }
+    let handle = try file.handle()
+    openFile = handle
+    return handle
   }
 
   /// Takes note of a batch that lies, or is about to lie, at `position`: index entries where they are due.
@@ -168,6 +188,7 @@ final class LogSegment: @unchecked Sendable {
       try offsetIndex.append(offset: header.lastOffset, position: position)
       try timeIndex.append(largest)
       bytesSinceIndexEntry = 0
+      isIndexFull = nil
     }
     bytesSinceIndexEntry += header.totalSize
   }
@@ -176,6 +197,7 @@ final class LogSegment: @unchecked Sendable {
   func forgetTimestamps() {
     appendedMaxTimestamp = nil
     firstTimestamp = nil
+    isIndexFull = nil
     bytesSinceIndexEntry = 0
   }
 
@@ -190,6 +212,7 @@ final class LogSegment: @unchecked Sendable {
     }
     try offsetIndex.file.trim()
     try timeIndex.file.trim()
+    openFile = nil
   }
 
   /// Makes the records and indexes durable.

@@ -15,9 +15,16 @@ extension PartitionLog {
     now: Int64
   ) throws(RoostError) -> AppendResult {
     try changing { () throws(RoostError) in
-      let result = try stage(bytes, leaderEpoch: leaderEpoch, origin: origin, now: now)
-      if !staged.isEmpty { try writeStaged(UnsafeRawBufferPointer(bytes)) }
-      return result
+      let verdict = check(UnsafeRawBufferPointer(bytes), origin: origin)
+      guard case .accept(let payload) = verdict else { return result(of: verdict) }
+      let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
+      let base = nextOffset
+      let segment = active
+      var staged = StagedBatches()
+      try takeIn(bytes, payload, leaderEpoch: leaderEpoch, now: now, segment, &staged)
+      try segment.writer().write(UnsafeRawBufferPointer(bytes), at: segment.size)
+      publish(segment, staged)
+      return .appended(info(base: base, rolled: rolled, now: now))
     }
   }
 
@@ -27,7 +34,7 @@ extension PartitionLog {
     group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin = .client, now: Int64
   ) throws(RoostError) {
     try appendLock.withLock { _ throws(RoostError) in
-      if let failure { throw failure }
+      try requireOnline()
       do throws(RoostError) {
         try appendGroup(&group, leaderEpoch: leaderEpoch, origin: origin, now: now)
       } catch {
@@ -42,120 +49,162 @@ extension PartitionLog {
   ) throws(RoostError) {
     var parts: [UnsafeRawBufferPointer] = []
     parts.reserveCapacity(min(group.count, Limits.groupAppendParts))
+    var staged = StagedBatches()
     for n in group.indices {
       let bytes = group[n].bytes
-      if parts.count == Limits.groupAppendParts { try writeStaged(&parts) }
-      let result = try stage(
-        bytes, leaderEpoch: leaderEpoch, origin: origin, now: now,
-        beforeRoll: { () throws(RoostError) in try writeStaged(&parts) })
-      group[n].result = result
-      if case .appended = result { parts.append(UnsafeRawBufferPointer(bytes)) }
+      let verdict = check(UnsafeRawBufferPointer(bytes), origin: origin)
+      guard case .accept(let payload) = verdict else {
+        group[n].result = result(of: verdict)
+        continue
+      }
+      if parts.count == Limits.groupAppendParts { try write(&parts, &staged) }
+      if try needsRoll(payload, bytes: bytes.count, now: now) { try write(&parts, &staged) }
+      let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
+      let base = nextOffset
+      try takeIn(bytes, payload, leaderEpoch: leaderEpoch, now: now, active, &staged)
+      group[n].result = .appended(info(base: base, rolled: rolled, now: now))
+      parts.append(UnsafeRawBufferPointer(bytes))
     }
-    if !parts.isEmpty { try writeStaged(&parts) }
+    try write(&parts, &staged)
   }
 
-  private func writeStaged(_ parts: inout [UnsafeRawBufferPointer]) throws(RoostError) {
+  /// Writes what is staged and makes it visible.
+  private func write(
+    _ parts: inout [UnsafeRawBufferPointer], _ staged: inout StagedBatches
+  ) throws(RoostError) {
     if parts.isEmpty { return }
     var failure: RoostError?
-    let file = try active.file.handle()
+    let segment = active
+    let file = try segment.writer()
     parts.withUnsafeBufferPointer { buffer in
       do throws(RoostError) {
         if buffer.count == 1 {
-          try file.write(buffer[0], at: active.size)
+          try file.write(buffer[0], at: segment.size)
         } else {
-          try file.write(buffer, at: active.size)
+          try file.write(buffer, at: segment.size)
         }
       } catch { failure = error }
     }
     if let failure { throw failure }
     parts.removeAll(keepingCapacity: true)
-    publishStaged()
+    publish(segment, staged)
+    staged = StagedBatches()
   }
 
-  private func writeStaged(_ bytes: UnsafeRawBufferPointer) throws(RoostError) {
-    try active.file.handle().write(bytes, at: active.size)
-    publishStaged()
+  /// Appends what a leader sent, with the offsets and epochs that are in it, as a follower. The first batch must begin at
+  /// or behind the log's end. Producer rules are not applied: the leader did.
+  public func appendReplicated(
+    _ bytes: UnsafeRawBufferPointer, now: Int64
+  ) throws(RoostError) -> AppendResult {
+    try changing { () throws(RoostError) in
+      let verdict = check(bytes, origin: .coordinator)
+      guard case .accept(let payload) = verdict else { return result(of: verdict) }
+      guard payload.first.baseOffset >= nextOffset else { return .refused(.invalidRecord) }
+      let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
+      let segment = active
+      var staged = StagedBatches()
+      var at = 0
+      while at < bytes.count {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
+        guard let header = RecordBatchHeader(rest) else {
+          preconditionFailure("a payload changed after it was checked")
+        }
+        if at > 0, header.baseOffset < nextOffset { return .refused(.invalidRecord) }
+        try assign(epoch: header.partitionLeaderEpoch, at: header.baseOffset)
+        try takeIn(header, batch: rest, segment, &staged)
+        at += header.totalSize
+      }
+      try segment.writer().write(bytes, at: segment.size)
+      publish(segment, staged)
+      return .appended(info(base: payload.first.baseOffset, rolled: rolled, now: now))
+    }
   }
 
   /// What was written becomes visible.
-  private func publishStaged() {
+  @inline(__always)
+  private func publish(_ segment: LogSegment, _ staged: StagedBatches) {
     producers.setMapEndOffset(nextOffset)
     let unstable = producers.firstUnstableOffset
+    let newest = segment.appendedMaxTimestamp
     viewLock.withLock { _ in
-      for batch in staged {
-        recent.append(
-          baseOffset: batch.baseOffset, lastOffset: batch.lastOffset, position: batch.position)
-      }
+      if let first = staged.first { recent.append(first) }
+      for batch in staged.others { recent.append(batch) }
       logEnd = nextOffset
-      active.size = nextPosition
-      active.maxTimestamp = active.appendedMaxTimestamp
+      segment.size = nextPosition
+      segment.maxTimestamp = newest
       firstUnstable = unstable
     }
-    staged.removeAll(keepingCapacity: true)
   }
 
-  // MARK: Taking a payload in
+  // MARK: Checking a payload
 
-  /// Checks a payload and takes it into the state; `staged` holds what must be written.
-  private func stage(
-    _ bytes: UnsafeMutableRawBufferPointer, leaderEpoch: Int32, origin: AppendOrigin, now: Int64,
-    beforeRoll: () throws(RoostError) -> Void = { () throws(RoostError) in }
-  ) throws(RoostError) -> AppendResult {
-    let summary: PayloadSummary
-    switch check(UnsafeRawBufferPointer(bytes), origin: origin) {
-    case .refuse(let refusal): return .refused(refusal)
-    case .duplicate(let batch):
-      return .duplicate(
-        AppendInfo(
-          baseOffset: batch.firstOffset, lastOffset: batch.lastOffset,
-          logAppendTimeMillis: batch.timestamp,
-          logStartOffset: logStart, rolled: false, flushDue: false))
-    case .accept(let found): summary = found
-    }
-    let stampsTime = settings.timestampType == .logAppendTime
-    let newest = stampsTime ? now : summary.maxTimestamp
-    let rolls = try shouldRoll(
-      bytes: bytes.count, maxTimestamp: newest, records: summary.offsetCount, now: now)
-    if rolls {
-      try beforeRoll()
-      try roll(now: now)
-    }
-    let base = nextOffset
-    try takeIn(bytes, leaderEpoch: leaderEpoch, logAppendTime: stampsTime ? now : nil)
-    let flushDue =
-      nextOffset - flushedUpTo >= settings.flushMessages
-      || (settings.flushMillis != .max && now - lastFlushMillis >= settings.flushMillis)
-    return .appended(
-      AppendInfo(
-        baseOffset: base, lastOffset: nextOffset - 1, logAppendTimeMillis: stampsTime ? now : -1,
-        logStartOffset: logStart, rolled: rolls, flushDue: flushDue))
-  }
-
-  private struct PayloadSummary {
-    var maxTimestamp: Int64 = -1
+  private struct Payload {
+    /// The header of the first batch, which is the only one unless `isSingle` is false.
+    var first: RecordBatchHeader
+    var isSingle: Bool
+    var maxTimestamp: Int64
     /// Offsets that the payload takes.
-    var offsetCount: Int64 = 0
+    var offsetCount: Int64
   }
 
-  private enum PayloadVerdict {
-    case accept(PayloadSummary)
+  private enum Verdict {
+    case accept(Payload)
     case duplicate(ProducerState.Batch)
     case refuse(AppendRefusal)
   }
 
-  private func check(_ bytes: UnsafeRawBufferPointer, origin: AppendOrigin) -> PayloadVerdict {
+  private func result(of verdict: Verdict) -> AppendResult {
+    switch verdict {
+    case .accept: preconditionFailure("an accepted payload is appended")
+    case .refuse(let refusal): .refused(refusal)
+    case .duplicate(let batch):
+      .duplicate(
+        AppendInfo(
+          baseOffset: batch.firstOffset, lastOffset: batch.lastOffset,
+          logAppendTimeMillis: batch.timestamp, logStartOffset: logStart, rolled: false,
+          flushDue: false))
+    }
+  }
+
+  private func info(base: Int64, rolled: Bool, now: Int64) -> AppendInfo {
+    let flushDue =
+      nextOffset - flushedUpTo >= settings.flushMessages
+      || (settings.flushMillis != .max && now - lastFlushMillis >= settings.flushMillis)
+    return AppendInfo(
+      baseOffset: base, lastOffset: nextOffset - 1,
+      logAppendTimeMillis: settings.timestampType == .logAppendTime ? now : -1,
+      logStartOffset: logStart, rolled: rolled, flushDue: flushDue)
+  }
+
+  private func check(_ bytes: UnsafeRawBufferPointer, origin: AppendOrigin) -> Verdict {
     if bytes.count > settings.segmentBytes { return .refuse(.recordListTooLarge) }
-    var summary = PayloadSummary()
+    guard let first = Self.header(bytes) else { return .refuse(.corruptMessage) }
+    let isSingle = first.totalSize == bytes.count
+    if !isSingle { return checkMany(bytes, first, origin: origin) }
+    if first.hasProducerId {
+      switch verdict(first, bytes, origin: origin) {
+      case .accept: break
+      case .duplicate(let batch): return .duplicate(batch)
+      case .refuse(let refusal): return .refuse(AppendRefusal(refusal))
+      }
+    }
+    return .accept(
+      Payload(
+        first: first, isSingle: true, maxTimestamp: first.maxTimestamp,
+        offsetCount: Int64(first.lastOffsetDelta) + 1))
+  }
+
+  private func checkMany(
+    _ bytes: UnsafeRawBufferPointer, _ first: RecordBatchHeader, origin: AppendOrigin
+  ) -> Verdict {
+    var payload = Payload(first: first, isSingle: false, maxTimestamp: -1, offsetCount: 0)
     var seen: [Int64] = []
     var at = 0
-    repeat {
+    while at < bytes.count {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
-      guard let header = RecordBatchHeader(rest), header.batchLength >= 49,
-        header.totalSize <= rest.count, header.magic == 2, header.lastOffsetDelta >= 0
-      else { return .refuse(.corruptMessage) }
+      guard let header = Self.header(rest) else { return .refuse(.corruptMessage) }
       if header.hasProducerId {
-        let isWhole = header.totalSize == bytes.count
-        if !isWhole {
+        if origin == .client {
           if seen.contains(header.producerId) { return .refuse(.invalidRecord) }
           seen.append(header.producerId)
         }
@@ -165,11 +214,20 @@ extension PartitionLog {
         case .refuse(let refusal): return .refuse(AppendRefusal(refusal))
         }
       }
-      summary.maxTimestamp = max(summary.maxTimestamp, header.maxTimestamp)
-      summary.offsetCount += Int64(header.lastOffsetDelta) + 1
+      payload.maxTimestamp = max(payload.maxTimestamp, header.maxTimestamp)
+      payload.offsetCount += Int64(header.lastOffsetDelta) + 1
       at += header.totalSize
-    } while at < bytes.count
-    return .accept(summary)
+    }
+    return .accept(payload)
+  }
+
+  /// The header of a batch that fits; nil for anything else.
+  @inline(__always)
+  private static func header(_ bytes: UnsafeRawBufferPointer) -> RecordBatchHeader? {
+    guard let header = RecordBatchHeader(bytes), header.batchLength >= 49,
+      header.totalSize <= bytes.count, header.magic == 2, header.lastOffsetDelta >= 0
+    else { return nil }
+    return header
   }
 
   private func verdict(
@@ -185,49 +243,67 @@ extension PartitionLog {
     return .accept
   }
 
+  // MARK: Taking a payload in
+
   /// Stamps the batches and takes them into producers, epochs and indexes.
   private func takeIn(
-    _ bytes: UnsafeMutableRawBufferPointer, leaderEpoch: Int32, logAppendTime: Int64?
+    _ bytes: UnsafeMutableRawBufferPointer, _ payload: Payload, leaderEpoch: Int32, now: Int64,
+    _ segment: LogSegment, _ staged: inout StagedBatches
   ) throws(RoostError) {
-    epochs.assign(epoch: leaderEpoch, startOffset: nextOffset)
-    if epochs.isDirty {
-      try epochs.save(disk, directory: directory, durable: false)
-      directoryDirty = true
-    }
-    let end = nextPosition + bytes.count
+    try assign(epoch: leaderEpoch, at: nextOffset)
     guard let base = bytes.baseAddress else { return }
+    let end = nextPosition + bytes.count
+    let stampsTime = settings.timestampType == .logAppendTime
+    var header = payload.first
     var at = 0
-    while at < bytes.count {
+    while true {
       let batch = base + at
-      let rest = UnsafeRawBufferPointer(start: batch, count: bytes.count - at)
-      guard var header = RecordBatchHeader(rest) else {
-        preconditionFailure("a payload changed after it was checked")
-      }
       header.baseOffset = nextOffset
       header.partitionLeaderEpoch = leaderEpoch
       RecordBatchHeader.stamp(batch, baseOffset: nextOffset, partitionLeaderEpoch: leaderEpoch)
-      if let logAppendTime {
+      if stampsTime {
         let own = UnsafeMutableRawBufferPointer(start: batch, count: header.totalSize)
-        stampTime(own, &header, logAppendTime)
+        stampTime(own, &header, now)
       }
-      try takeIn(header, batch: rest, at: nextPosition)
+      let rest = UnsafeRawBufferPointer(start: batch, count: bytes.count - at)
+      try takeIn(header, batch: rest, segment, &staged)
       at += header.totalSize
+      if at == bytes.count { break }
+      let following = UnsafeRawBufferPointer(start: base + at, count: bytes.count - at)
+      guard let next = RecordBatchHeader(following) else {
+        preconditionFailure("a payload changed after it was checked")
+      }
+      header = next
     }
     precondition(nextPosition == end)
   }
 
-  /// Takes in one batch that will lie at `position`.
-  func takeIn(
-    _ header: RecordBatchHeader, batch: UnsafeRawBufferPointer, at position: Int
+  /// Takes in one batch that will lie at `nextPosition`.
+  @inline(__always)
+  private func takeIn(
+    _ header: RecordBatchHeader, batch: UnsafeRawBufferPointer, _ segment: LogSegment,
+    _ staged: inout StagedBatches
   ) throws(RoostError) {
-    if header.hasProducerId { try takeInProducer(header, batch, segment: active) }
-    try active.noteAppend(
+    let position = nextPosition
+    if header.hasProducerId { try takeInProducer(header, batch, segment: segment) }
+    try segment.noteAppend(
       header, position: position, indexIntervalBytes: settings.indexIntervalBytes)
     staged.append(
       StagedBatch(
         baseOffset: header.baseOffset, lastOffset: header.lastOffset, position: position))
     nextOffset = header.nextOffset
     nextPosition = position + header.totalSize
+  }
+
+  @inline(__always)
+  private func assign(epoch: Int32, at offset: Int64) throws(RoostError) {
+    if epoch == lastEpoch { return }
+    epochs.assign(epoch: epoch, startOffset: offset)
+    if epochs.isDirty {
+      try epochs.save(disk, directory: directory, durable: false)
+      directoryDirty = true
+    }
+    lastEpoch = epoch
   }
 
   private func takeInProducer(
@@ -268,23 +344,32 @@ extension PartitionLog {
 
   // MARK: Rolling
 
-  func shouldRoll(
-    bytes: Int, maxTimestamp: Int64, records: Int64, now: Int64
+  private func needsRoll(
+    _ payload: Payload, bytes: Int, now: Int64
   ) throws(RoostError) -> Bool {
-    try active.shouldRoll(
-      size: nextPosition, bytes: bytes, maxTimestamp: maxTimestamp,
-      lastOffset: nextOffset + records - 1, now: now,
-      settings)
+    let stampsTime = settings.timestampType == .logAppendTime
+    return try active.shouldRoll(
+      size: nextPosition, bytes: bytes, maxTimestamp: stampsTime ? now : payload.maxTimestamp,
+      lastOffset: nextOffset + payload.offsetCount - 1, now: now, settings)
+  }
+
+  private func rollIfNeeded(
+    _ payload: Payload, bytes: Int, now: Int64
+  ) throws(RoostError) -> Bool {
+    guard try needsRoll(payload, bytes: bytes, now: now) else { return false }
+    try roll(now: now)
+    return true
   }
 
   /// Closes the active segment and begins one at the log's end. Under the append lock, with nothing staged.
   func roll(now: Int64) throws(RoostError) {
-    precondition(staged.isEmpty)
     let old = active
+    precondition(old.size == nextPosition)
     if old.baseOffset == nextOffset {
       // Its indexes are full and it has no records: it begins anew.
       try old.offsetIndex.file.reset()
       try old.timeIndex.file.reset()
+      old.forgetTimestamps()
       return
     }
     try old.close()
@@ -295,6 +380,7 @@ extension PartitionLog {
     let new = try makeSegment(at: nextOffset, now: now)
     viewLock.withLock { _ in
       segments.append(new)
+      active = new
       recent.removeAll()
     }
     nextPosition = 0

@@ -36,7 +36,7 @@ extension PartitionLog {
     try flush(now: now)
     appendLock.withLock { _ in
       let closed = RoostError(.cancelled, "the log \(topicPartition) is closed")
-      viewLock.withLock { _ in failure = closed }
+      setOffline(closed)
     }
   }
 
@@ -50,7 +50,7 @@ extension PartitionLog {
       for segment in segments { segment.moved(disk: disk, directory: newDirectory, deleted: false) }
       doomed = []
       let gone = RoostError(.notFound, "the log \(topicPartition) was deleted")
-      viewLock.withLock { _ in failure = gone }
+      setOffline(gone)
     }
   }
 }

@@ -81,7 +81,7 @@ extension PartitionLog {
     _ offset: Int64, _ bound: ReadBound, after: Int64? = nil
   ) throws(RoostError) -> (step: ReadStep, offsets: LogOffsets) {
     try viewLock.withLock { _ throws(RoostError) in
-      if let failure { throw failure }
+      try requireOnline()
       let offsets = currentOffsets
       if offset < offsets.logStart || offset > offsets.logEnd { return (.outOfRange, offsets) }
       let end =

@@ -23,7 +23,7 @@ extension PartitionLog {
 
   private func extents() throws(RoostError) -> (list: [Extent], logStart: Int64) {
     try viewLock.withLock { _ throws(RoostError) in
-      if let failure { throw failure }
+      try requireOnline()
       let list = segments.map { Extent(segment: $0, size: $0.size, maxTimestamp: $0.maxTimestamp) }
       return (list, logStart)
     }

@@ -19,7 +19,10 @@ extension PartitionLog {
       let before = segments.count
       while segments.count > 1, active.baseOffset >= offset {
         let gone = active
-        viewLock.withLock { _ in _ = segments.removeLast() }
+        viewLock.withLock { _ in
+          segments.removeLast()
+          active = segments[segments.count - 1]
+        }
         try removeFiles(of: gone)
       }
       if segments.count < before { try disk.syncDirectory(directory) }
@@ -37,6 +40,7 @@ extension PartitionLog {
       let fresh = try makeSegment(at: offset, now: now)
       viewLock.withLock { _ in
         segments = [fresh]
+        active = fresh
         logStart = offset
         logEnd = offset
         watermark = offset
@@ -46,6 +50,7 @@ extension PartitionLog {
       nextPosition = 0
       flushedUpTo = min(flushedUpTo, offset)
       epochs.removeAll()
+      lastEpoch = -1
       try epochs.save(disk, directory: directory, durable: false)
       try producers.restart(at: offset)
       publishFirstUnstable()
@@ -92,6 +97,7 @@ extension PartitionLog {
     }
     flushedUpTo = min(flushedUpTo, nextOffset)
     epochs.truncate(fromEnd: nextOffset)
+    lastEpoch = -1
     try epochs.save(disk, directory: directory, durable: false)
     try LogLoader.rebuildProducers(
       producers, segments: segments, logStart: logStart, endOffset: nextOffset, now: now)

@@ -23,44 +23,43 @@ public final class PartitionLog: @unchecked Sendable {
 
   /// Ascending by base offset and never empty; the last one takes the appends. Both.
   var segments: [LogSegment]
+  /// The last of them. Both.
+  @exclusivity(unchecked) var active: LogSegment
   /// Both.
-  var logStart: Int64
+  @exclusivity(unchecked) var logStart: Int64
   /// Both.
-  var logEnd: Int64
+  @exclusivity(unchecked) var logEnd: Int64
   /// View.
-  var watermark: Int64
+  @exclusivity(unchecked) var watermark: Int64
   /// The first offset of a transaction that is open or not replicated. Both.
-  var firstUnstable: Int64?
+  @exclusivity(unchecked) var firstUnstable: Int64?
   /// View.
-  var recent = RecentBatches()
+  @exclusivity(unchecked) var recent = RecentBatches()
   /// Why the log is off line. Both.
   var failure: RoostError?
+  /// There is a failure. Both.
+  @exclusivity(unchecked) var isOffline = false
   /// Both.
-  var settings: LogConfig
+  @exclusivity(unchecked) var settings: LogConfig
 
   // Append lock:
   var directory: String
   let producers: ProducerStateManager
   var epochs: LeaderEpochCache
   /// Everything below is durable.
-  var flushedUpTo: Int64
-  var lastFlushMillis: Int64
+  @exclusivity(unchecked) var flushedUpTo: Int64
+  @exclusivity(unchecked) var lastFlushMillis: Int64
   /// What is taken in but not written yet: `logEnd` and the active segment's size once it is.
-  var nextOffset: Int64
-  var nextPosition: Int
-  var staged: [StagedBatch] = []
+  @exclusivity(unchecked) var nextOffset: Int64
+  @exclusivity(unchecked) var nextPosition: Int
+  /// The epoch of the last append: usually that of the next.
+  @exclusivity(unchecked) var lastEpoch: Int32 = -1
   /// The names in the directory have changed since it was last flushed.
   var directoryDirty = true
   var unflushedSnapshots: [Int64] = []
   /// Files that go when their time has come.
   var doomed: [DoomedFile] = []
   private(set) var id: UUID?
-
-  struct StagedBatch {
-    var baseOffset: Int64
-    var lastOffset: Int64
-    var position: Int
-  }
 
   struct DoomedFile {
     var path: String
@@ -71,12 +70,14 @@ public final class PartitionLog: @unchecked Sendable {
     self.disk = disk
     self.topicPartition = topicPartition
     directory = loaded.directory
+    guard let last = loaded.segments.last else { preconditionFailure("a log has a segment") }
     segments = loaded.segments
+    active = last
     logStart = loaded.logStart
     logEnd = loaded.logEnd
     watermark = loaded.logStart
     nextOffset = loaded.logEnd
-    nextPosition = loaded.segments.last?.size ?? 0
+    nextPosition = last.size
     flushedUpTo = loaded.recoveryPoint
     producers = loaded.producers
     epochs = loaded.epochs
@@ -214,7 +215,7 @@ public final class PartitionLog: @unchecked Sendable {
     _ body: () throws(RoostError) -> Result
   ) throws(RoostError) -> Result {
     try appendLock.withLock { _ throws(RoostError) in
-      if let failure { throw failure }
+      try requireOnline()
       do throws(RoostError) { return try body() } catch {
         fail(error)
         throw error
@@ -222,21 +223,29 @@ public final class PartitionLog: @unchecked Sendable {
     }
   }
 
+  /// Under either lock.
+  @inline(__always)
+  func requireOnline() throws(RoostError) {
+    if isOffline, let failure { throw failure }
+  }
+
   /// Under the append lock.
   func fail(_ error: RoostError) {
     let offline = RoostError(
       error.code, "the log \(topicPartition) is off line since: \(error)", errno: error.errno)
-    viewLock.withLock { _ in if failure == nil { failure = offline } }
+    setOffline(offline)
+  }
+
+  /// The first reason stays. Under the append lock.
+  func setOffline(_ reason: RoostError) {
+    viewLock.withLock { _ in
+      if failure == nil { failure = reason }
+      isOffline = true
+    }
   }
 
   /// Why the log is off line; nil when it works.
   public var offlineReason: RoostError? { viewLock.withLock { _ in failure } }
-
-  /// Under the append lock.
-  var active: LogSegment {
-    guard let last = segments.last else { preconditionFailure("a log always has a segment") }
-    return last
-  }
 }
 
 /// The offsets of a log at one moment.

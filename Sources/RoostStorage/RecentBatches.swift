@@ -13,13 +13,13 @@ struct RecentBatches {
   /// Every batch that holds an offset from here on is in the ring.
   private var completeFrom: Int64 = .max
 
-  mutating func append(baseOffset: Int64, lastOffset: Int64, position: Int) {
+  mutating func append(_ batch: StagedBatch) {
     if ring.isEmpty {
       ring = Array(
         repeating: Entry(lastOffset: -1, position: 0), count: Limits.recentBatches)
     }
-    if count == 0 { completeFrom = baseOffset }
-    let entry = Entry(lastOffset: lastOffset, position: position)
+    if count == 0 { completeFrom = batch.baseOffset }
+    let entry = Entry(lastOffset: batch.lastOffset, position: batch.position)
     if count < ring.count {
       ring[(oldest + count) & (Limits.recentBatches - 1)] = entry
       count += 1
@@ -50,4 +50,22 @@ struct RecentBatches {
   }
 
   private func at(_ age: Int) -> Entry { ring[(oldest + age) & (Limits.recentBatches - 1)] }
+}
+
+/// A batch that is taken in and not yet visible.
+struct StagedBatch {
+  var baseOffset: Int64
+  var lastOffset: Int64
+  var position: Int
+}
+
+/// The batches of one write: one is the common case, and costs no allocation.
+struct StagedBatches {
+  private(set) var first: StagedBatch?
+  private(set) var others: [StagedBatch] = []
+
+  @inline(__always)
+  mutating func append(_ batch: StagedBatch) {
+    if first == nil { first = batch } else { others.append(batch) }
+  }
 }

@@ -79,12 +79,13 @@ extension PartitionLog {
   }
 }
 
-/// The headers of batches that lie one behind the other.
+/// The headers of batches that lie one behind the other; a batch that is cut off at the end is left out.
 func headers(_ bytes: [UInt8]) -> [RecordBatchHeader] {
   var found: [RecordBatchHeader] = []
   bytes.withUnsafeBytes { raw in
     var at = 0
     while let header = RecordBatchHeader(UnsafeRawBufferPointer(rebasing: raw[at...])) {
+      if at + header.totalSize > raw.count { break }
       found.append(header)
       at += header.totalSize
       if at >= raw.count { break }
