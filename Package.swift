@@ -226,7 +226,8 @@ program(
   "roost",
   [
     "RoostBase", "RoostSystem", "RoostCLI", "RoostSpec", "RoostSupervisor", "RoostClient",
-    "RoostMessagesPrivate", "RoostRecords", "RoostPluginHost",
+    "RoostMessages", "RoostMessagesPrivate", "RoostRecords", "RoostCompression",
+    "RoostPluginHost",
   ].filter { exists("Sources/\($0)") })
 
 // scripts/fuzz alone builds these: instrumented libraries that it links with libFuzzer's main.

@@ -297,27 +297,33 @@ extension Client {
     return try result.get()
   }
 
-  /// Asks what the broker offers: version 3 first; a broker that lacks it answers in version 0.
+  /// Asks what the broker offers: in version 3 first; a broker that lacks it says so, and is asked in version 0.
   private func negotiate(_ link: Link) async throws(ClientError) {
-    var request = ApiVersionsRequest()
-    request.clientSoftwareName = "roost"
-    request.clientSoftwareVersion = "0.1.0"
-    let timeout = configuration.connectTimeoutMillis
-    let frame = try await exchange(request, 3, on: link, timeoutMillis: timeout).get()
-    // The code stands first behind the correlation id in every version.
-    let isOld =
-      frame.count >= 6
-      && Int16(frame[4]) << 8 | Int16(frame[5]) == ErrorCode.unsupportedVersion.rawValue
-    link.versions = try Self.decode(frame, isOld ? 0 : 3, from: link.endpoint) {
-      (response: ApiVersionsResponse, _) throws(ClientError) in
-      guard isOld || response.errorCode == 0 else {
-        throw .server(response.errorCode, nil, "ask \(link.endpoint) for its versions")
+    for version: Int16 in [3, 0] {
+      var request = ApiVersionsRequest()
+      if version >= 3 {
+        request.clientSoftwareName = "roost"
+        request.clientSoftwareVersion = "0.1.0"
       }
-      var versions: [Int16: ClosedRange<Int16>] = [:]
-      for api in response.apiKeys where api.minVersion <= api.maxVersion {
-        versions[api.apiKey] = api.minVersion...api.maxVersion
+      let timeout = configuration.connectTimeoutMillis
+      let frame = try await exchange(request, version, on: link, timeoutMillis: timeout).get()
+      // The code stands first behind the correlation id, in whatever version the answer is.
+      let isRefused =
+        frame.count >= 6
+        && Int16(frame[4]) << 8 | Int16(frame[5]) == ErrorCode.unsupportedVersion.rawValue
+      if isRefused, version > 0 { continue }
+      link.versions = try Self.decode(frame, version, from: link.endpoint) {
+        (response: ApiVersionsResponse, _) throws(ClientError) in
+        guard response.errorCode == 0 else {
+          throw .server(response.errorCode, nil, "ask \(link.endpoint) for its versions")
+        }
+        var versions: [Int16: ClosedRange<Int16>] = [:]
+        for api in response.apiKeys where api.minVersion <= api.maxVersion {
+          versions[api.apiKey] = api.minVersion...api.maxVersion
+        }
+        return versions
       }
-      return versions
+      return
     }
   }
 }

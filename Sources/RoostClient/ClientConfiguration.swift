@@ -42,13 +42,15 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
       self.port = port
     } else if let colon = text.lastIndex(of: ":") {
       host = String(text[..<colon])
+      // An IPv6 address without brackets: nobody can say where the port begins.
+      guard !host.contains(":") else { return nil }
       guard let port = UInt16(text[text.index(after: colon)...]), port > 0 else { return nil }
       self.port = port
     } else {
       host = text
       port = 9092
     }
-    guard !host.isEmpty, !host.contains(where: { $0 == " " || $0 == "," || $0 == "/" }) else {
+    guard !host.isEmpty, !host.contains(where: { $0 == " " || $0 == "," || $0 == "/" || $0 == "[" }) else {
       return nil
     }
   }

@@ -121,10 +121,11 @@ public struct ConfigKeys: Sendable {
 
 extension ConfigKeys {
   /// Why a value is not acceptable: what would be.
-  struct Refusal: Error { var expected: String }
+  public struct Refusal: Error { public var expected: String }
 
-  /// The text that Kafka's own configuration would hold for `text` (plain: written without quotes).
-  func normalized(_ key: String, _ text: String) throws(Refusal) -> String {
+  /// The text that Kafka's own configuration would hold for `text`: units become Kafka's plain numbers. A setting that
+  /// is unknown here keeps its text.
+  public func normalized(_ key: String, _ text: String) throws(Refusal) -> String {
     guard let type = types[key] else { return text }
     switch type {
     case .boolean:

@@ -4,6 +4,7 @@ internal import RoostCLI
 enum Commands {
   static let all: [Command] = [
     up, down, status, logs,
+    topicCreate, topicList, topicDescribe, topicDelete, produce, consume,
     specCheck,
     specSchema,
     pluginInspect,

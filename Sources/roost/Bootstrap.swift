@@ -1,0 +1,55 @@
+internal import RoostBase
+internal import RoostCLI
+internal import RoostClient
+internal import RoostMessagesPrivate
+internal import RoostSupervisor
+internal import RoostSystem
+
+extension Command.Option {
+  static let bootstrap = Command.Option(
+    "bootstrap", short: "b", value: "HOST:PORT,...",
+    help: "Brokers to ask first; without it ROOST_BOOTSTRAP, else the cluster that runs here")
+
+  /// What every command that talks to brokers takes.
+  static let connection: [Command.Option] = [.bootstrap, .cluster, .runtime]
+}
+
+/// Finds the cluster that a command means.
+enum Bootstrap {
+  /// A client for the cluster that the options name, or the one that runs here.
+  static func client(_ arguments: Arguments) throws -> Client {
+    try Client(ClientConfiguration(bootstrapServers: try servers(arguments)))
+  }
+
+  private static func servers(_ arguments: Arguments) throws(RoostError) -> [String] {
+    if let text = arguments["bootstrap"] ?? Terminal.environment("ROOST_BOOTSTRAP") {
+      return text.split(separator: ",").map { String($0) }
+    }
+    let status: ClusterStatusResponse
+    do throws(RoostError) {
+      status = try ClusterControl.open(arguments).status(withMetrics: false)
+    } catch {
+      throw RoostError(
+        error.code, "\(error); or name a broker of another cluster with -b HOST:PORT")
+    }
+    let open = status.processes.filter { $0.role == "broker" }
+      .flatMap(\.listeners).filter(\.isOpen).map { connectable($0.address) }
+    guard !open.isEmpty else {
+      throw RoostError(
+        .unavailable,
+        "no broker of the cluster \(status.clusterName) is open to clients;"
+          + " \"roost status\" says what they are doing")
+    }
+    return open
+  }
+
+  /// An address to connect to for one that is bound: every address means this machine.
+  static func connectable(_ address: String) -> String {
+    guard let endpoint = Endpoint(address) else { return address }
+    switch endpoint.host {
+    case "0.0.0.0": return Endpoint(host: "127.0.0.1", port: endpoint.port).description
+    case "::": return Endpoint(host: "::1", port: endpoint.port).description
+    default: return address
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import RoostCompression
+import RoostMessages
+import RoostRecords
+import RoostWire
+import Testing
+
+@testable import RoostClient
+
+/// The producer's decisions, driven by hand: no time passes but the one that a test says.
+@Suite struct ProducerCoreTests {
+  static let a = TopicPartition("t", 0)
+  static let b = TopicPartition("t", 1)
+
+  static func core(_ change: (inout ProducerConfiguration) -> Void = { _ in }) -> ProducerCore {
+    var configuration = ProducerConfiguration()
+    configuration.lingerMillis = 10
+    configuration.batchBytes = 200
+    configuration.deliveryTimeoutMillis = 10_000
+    change(&configuration)
+    return ProducerCore(
+      configuration, backoffMillis: 100, generator: SeededGenerator(state: 7))
+  }
+
+  static func record(_ size: Int) -> Record {
+    Record(timestamp: 1, value: [UInt8](repeating: 1, count: size))
+  }
+
+  static func error(_ code: ErrorCode) -> ClientError {
+    .server(code.rawValue, nil, "write")
+  }
+
+  @Test func recordsWaitForTheLingerAndGoTogether() throws {
+    var core = Self.core()
+    core.append(Self.record(10), to: Self.a, now: 0, completion: nil)
+    core.append(Self.record(10), to: Self.a, now: 4, completion: nil)
+    #expect(core.drain(now: 9, producer: nil) { _ in 1 }.requests.isEmpty)
+    #expect(core.nextWake(now: 9) == 10)
+    let drained = core.drain(now: 10, producer: nil) { _ in 1 }
+    #expect(drained.requests[1]?.map(\.records.count) == [2])
+    // It is on its way: nothing more to do until it comes back.
+    #expect(core.nextWake(now: 10) == nil)
+    let batch = try #require(drained.requests[1]?.first)
+    #expect(core.returned(batch, error: nil, now: 12) == .delivered)
+    #expect(core.isEmpty)
+    #expect(core.bufferedBytes == 0)
+  }
+
+  @Test func aFullBatchGoesAtOnceAndThePartitionWaitsForItsAnswer() throws {
+    var core = Self.core()
+    for _ in 0..<3 { core.append(Self.record(80), to: Self.a, now: 0, completion: nil) }
+    let first = core.drain(now: 0, producer: nil) { _ in 1 }
+    #expect(first.requests[1]?.map(\.records.count) == [1])
+    // One batch of a partition at a time, so that nothing is reordered.
+    #expect(core.drain(now: 50, producer: nil) { _ in 1 }.requests.isEmpty)
+    let batch = try #require(first.requests[1]?.first)
+    #expect(core.returned(batch, error: nil, now: 51) == .delivered)
+    #expect(core.drain(now: 51, producer: nil) { _ in 1 }.requests[1]?.count == 1)
+  }
+
+  @Test func partitionsOfOneLeaderShareARequest() {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(10), to: Self.a, now: 0, completion: nil)
+    core.append(Self.record(10), to: Self.b, now: 0, completion: nil)
+    let drained = core.drain(now: 0, producer: nil) { _ in 4 }
+    #expect(drained.requests.mapValues(\.count) == [4: 2])
+  }
+
+  @Test func aRequestHasItsLimitAndABusyBrokerGetsNothing() {
+    var core = Self.core {
+      $0.lingerMillis = 0
+      $0.requestBytesMax = 250
+    }
+    core.append(Self.record(80), to: Self.a, now: 0, completion: nil)
+    core.append(Self.record(80), to: Self.b, now: 0, completion: nil)
+    #expect(core.drain(now: 0, producer: nil, busy: [1]) { _ in 1 }.requests.isEmpty)
+    #expect(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.count == 1)
+    #expect(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.count == 1)
+    #expect(core.drain(now: 0, producer: nil) { _ in 1 }.requests.isEmpty)
+  }
+
+  @Test func aRepeatedBatchKeepsItsNumberAndItsPlace() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(10), to: Self.a, now: 0, completion: nil)
+    let first = try #require(
+      core.drain(now: 0, producer: (7, 0)) { _ in 1 }.requests[1]?.first)
+    #expect(first.identity == .init(producerId: 7, epoch: 0, sequence: 0))
+    core.append(Self.record(10), to: Self.a, now: 1, completion: nil)
+    guard
+      case .again(let time) = core.returned(
+        first, error: Self.error(.notLeaderOrFollower), now: 5)
+    else {
+      Issue.record("a lost leader is no reason to give up")
+      return
+    }
+    #expect((80...130).contains(time))
+    #expect(core.nextWake(now: 5) == time)
+    #expect(core.drain(now: time - 1, producer: (7, 0)) { _ in 1 }.requests.isEmpty)
+    let again = try #require(
+      core.drain(now: time, producer: (7, 0)) { _ in 2 }.requests[2]?.first)
+    #expect(again === first)
+    #expect(again.identity == .init(producerId: 7, epoch: 0, sequence: 0))
+    // A record that came meanwhile did not slip into a batch that may be in a log already.
+    #expect(again.records.count == 1)
+    #expect(core.returned(again, error: nil, now: time + 1) == .delivered)
+    let next = try #require(
+      core.drain(now: time + 1, producer: (7, 0)) { _ in 2 }.requests[2]?.first)
+    #expect(next.identity?.sequence == 1)
+  }
+
+  @Test func sequencesCountRecordsPerPartition() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    for _ in 0..<3 { core.append(Self.record(1), to: Self.a, now: 0, completion: nil) }
+    core.append(Self.record(1), to: Self.b, now: 0, completion: nil)
+    let drained = core.drain(now: 0, producer: (7, 2)) { _ in 1 }
+    for batch in drained.requests[1] ?? [] {
+      #expect(batch.identity == .init(producerId: 7, epoch: 2, sequence: 0))
+      #expect(core.returned(batch, error: nil, now: 0) == .delivered)
+    }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let next = core.drain(now: 0, producer: (7, 2)) { _ in 1 }.requests[1]?.first
+    #expect(next?.identity?.sequence == 3)
+  }
+
+  @Test func whatCannotPassFailsAndANumberedGapAsksForANewId() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let plain = try #require(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.first)
+    #expect(
+      core.returned(plain, error: Self.error(.messageTooLarge), now: 0) == .failed(renew: false))
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let numbered = try #require(
+      core.drain(now: 0, producer: (7, 0)) { _ in 1 }.requests[1]?.first)
+    #expect(
+      core.returned(numbered, error: Self.error(.outOfOrderSequenceNumber), now: 0)
+        == .failed(renew: true))
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let renewed = try #require(
+      core.drain(now: 0, producer: (8, 0)) { _ in 1 }.requests[1]?.first)
+    #expect(renewed.identity == .init(producerId: 8, epoch: 0, sequence: 0))
+  }
+
+  @Test func aDuplicateWasWrittenBefore() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let batch = try #require(core.drain(now: 0, producer: (7, 0)) { _ in 1 }.requests[1]?.first)
+    #expect(
+      core.returned(batch, error: Self.error(.duplicateSequenceNumber), now: 0) == .delivered)
+  }
+
+  @Test func theDeliveryTimeoutEndsRepeatsAndWaitingForALeader() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let batch = try #require(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.first)
+    #expect(
+      core.returned(batch, error: Self.error(.notEnoughReplicas), now: 9_950)
+        == .failed(renew: false))
+    core.append(Self.record(1), to: Self.a, now: 10_000, completion: nil)
+    let waiting = core.drain(now: 10_000, producer: nil) { _ in nil }
+    #expect(waiting.withoutLeader == ["t"])
+    #expect(core.nextWake(now: 10_000) == 10_100)
+    let expired = core.drain(now: 20_000, producer: nil) { _ in nil }
+    #expect(expired.expired.count == 1)
+    #expect(core.isEmpty)
+  }
+
+  @Test func aFlushDoesNotWait() {
+    var core = Self.core()
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    core.isFlushing = true
+    #expect(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.count == 1)
+  }
+
+  @Test func theEstimateIsNeverLessThanTheBytes() throws {
+    var core = Self.core {
+      $0.batchBytes = 1 << 20
+      $0.lingerMillis = 0
+    }
+    var generator = SeededGenerator(state: 9)
+    for index in 0..<50 {
+      var record = Self.record(Int.random(in: 0...300, using: &generator))
+      record.timestamp = Int64.random(in: 0...Int64.max / 2, using: &generator)
+      record.key = index % 2 == 0 ? nil : [UInt8](repeating: 7, count: index)
+      record.headers = (0..<(index % 3)).map { .init(key: "h\($0)", value: [1, 2]) }
+      core.append(record, to: Self.a, now: 0, completion: nil)
+    }
+    let batch = try #require(core.drain(now: 0, producer: (7, 0)) { _ in 1 }.requests[1]?.first)
+    let bytes = try Producer.encode(batch, codec: .none, with: RecordBatchBuilder())
+    #expect(bytes.count <= batch.bytes)
+    let header = try bytes.withUnsafeBytes { try #require(RecordBatchHeader($0)) }
+    #expect(header.recordCount == 50)
+    #expect(header.producerId == 7)
+    #expect(header.baseSequence == 0)
+  }
+}
