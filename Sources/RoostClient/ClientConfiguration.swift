@@ -50,7 +50,8 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
       host = text
       port = 9092
     }
-    guard !host.isEmpty, !host.contains(where: { $0 == " " || $0 == "," || $0 == "/" || $0 == "[" }) else {
+    guard !host.isEmpty, !host.contains(where: { $0 == " " || $0 == "," || $0 == "/" || $0 == "[" })
+    else {
       return nil
     }
   }
