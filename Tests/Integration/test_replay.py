@@ -56,7 +56,7 @@ def test_a_cut_message_is_broken():
 
 def test_templates_with_the_recording_s_own_values_give_the_recorded_requests():
     played = 0
-    for path in sorted(FOLDER.glob("*.jsonl.gz")):
+    for path in sorted(FOLDER.glob("0[0-6]-*.jsonl.gz")):
         scenario, variables = Scenario.load(path.name.removesuffix(".jsonl.gz")), Variables()
         for request in scenario.requests:
             if request.template and "${id:" not in json.dumps(request.template):

@@ -5,9 +5,9 @@ import struct
 import time
 
 from . import wirecodec
-from .comparison import Comparison, Difference
+from .comparison import Comparison, Difference, kind
 from .recording import CLIENT_ID, Request
-from .variables import Variables
+from .variables import UnboundVariable, Variables
 
 ANSWER_SECONDS = 20
 WAIT_SECONDS = 10
@@ -16,6 +16,8 @@ HEADSTART_SECONDS = 0.05
 RECORDED_HOST, RECORDED_PORT, RECORDED_CLUSTER = "localhost", 29092, "GoldenWireClusterAAAAAA"
 API_VERSIONS = 18
 CLOSED = "closed"
+# What every broker counts for itself.
+OWN_VALUES = {"ApiVersions": ["/finalizedFeaturesEpoch"], "InitProducerId": ["/producerId"]}
 
 
 class ConnectionClosed(Exception):
@@ -69,7 +71,8 @@ class Connection:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """`differences` is None where the request was not sent, because the broker does not offer its API."""
+    """`differences` is None where the request was not sent: its API is not offered, or it needs a value that another
+    exchange did not get."""
 
     request: Request
     differences: list | None
@@ -91,18 +94,22 @@ class Playback:
 
     def play(self, scenario):
         """Results in the order of the answers."""
-        results = []
+        results, unsent, is_quiet = [], set(), True
         for at, step in enumerate(scenario.steps):
             if step.kind == "event":
-                self.perform(step.subject)
-            elif not self.is_offered(step.subject):
-                if step.kind == "receive":
-                    results.append(Result(step.subject, None))
+                if not (is_quiet and step.subject.text == "sleep"):
+                    self.perform(step.subject)
+                is_quiet = True
             elif step.kind == "send":
-                self.send(step.subject)
+                if not self.is_offered(step.subject) or not self.send(step.subject):
+                    unsent.add(step.subject.seq)
+                    continue
+                is_quiet = False
                 following = scenario.steps[at + 1].subject
                 if following is not step.subject and following.raw.get("conn") != step.subject.conn:
                     time.sleep(HEADSTART_SECONDS)
+            elif step.subject.seq in unsent:
+                results.append(Result(step.subject, None))
             else:
                 results.append(Result(step.subject, self.receive(step.subject)))
         for name in list(self.connections):
@@ -175,9 +182,15 @@ class Playback:
     # --- the recorded requests
 
     def send(self, request):
+        """Whether it could be sent: an earlier exchange may not have given what its template needs."""
+        try:
+            data = self.bytes_to_send(request)
+        except UnboundVariable:
+            return False
         if request.conn not in self.connections:
             self.connections[request.conn] = Connection(self.address)
-        self.connections[request.conn].send(self.bytes_to_send(request))
+        self.connections[request.conn].send(data)
+        return True
 
     def bytes_to_send(self, request):
         if request.bytesOnWireHex is not None:
@@ -232,13 +245,13 @@ class Playback:
         else:
             version = request.answer_version
         got = self.decode(api, version, frame)
-        for entry in request.save or ():
-            name, _, pointer = entry.partition("=")
-            self.variables.bind(name, look_up(got, pointer), look_up(recorded, pointer))
-        # A saved value is this run's own; the feature epoch counts what a broker did before it was recorded.
-        varies = [entry.partition("=")[2] for entry in request.save or ()] + ["/finalizedFeaturesEpoch"]
-        translations = self.variables.translations | self.environment
-        return Comparison(api, varies + (request.varies or []), translations).run(recorded, got)
+        saved = [entry.partition("=") for entry in request.save or ()]
+        for name, _, pointer in saved:
+            theirs, ours = look_up(recorded, pointer), look_up(got, pointer)
+            if kind(theirs) == kind(ours):
+                self.variables.bind(name, ours, theirs)
+        varies = OWN_VALUES.get(api, []) + [pointer for _, _, pointer in saved] + (request.varies or [])
+        return Comparison(api, varies, self.variables.translations | self.environment).run(recorded, got)
 
     def api_of_raw(self, request):
         """API and version of a request that was recorded as bytes alone; its bytes or an earlier one's are a frame."""
@@ -265,7 +278,10 @@ class Playback:
 
 
 def look_up(value, pointer):
-    """What a JSON pointer leads to."""
+    """What a JSON pointer leads to; None where it leads nowhere."""
     for part in pointer.strip("/").split("/"):
-        value = value[int(part)] if isinstance(value, list) else value[part]
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (LookupError, TypeError):
+            return None
     return value

@@ -26,6 +26,10 @@ def crc_entry(value):
 CRC_TABLE = [crc_entry(index) for index in range(256)]
 
 
+class UnboundVariable(Exception):
+    """No answer has given this value."""
+
+
 class Variables:
     """Names to this run's values, and recorded values to this run's."""
 
@@ -40,6 +44,8 @@ class Variables:
             self.translations[recorded] = value
 
     def evaluate(self, match):
+        if match[1] not in self.values:
+            raise UnboundVariable(match[1])
         value = self.values[match[1]]
         return value + int(match[2]) if match[2] else value
 
