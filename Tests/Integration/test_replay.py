@@ -250,6 +250,8 @@ def test_an_entry_is_stale_where_nothing_differs():
     assert verdict(line(first.seq) + "\n" + line(9999), different)[1].failures
     assert verdict(line(f"{first.seq},9999"), different)[1].failures
     assert verdict(line(first.seq, fields="/a /b"), different)[1].failures
+    assert verdict(line("1-9999"), different)[1].failures
+    assert verdict(line(f"{first.seq},Produce"), different)[1].failures
     assert not verdict(line(first.seq) + "\n" + line(9999, scenario="01-topics"), different)[1].failures
 
 

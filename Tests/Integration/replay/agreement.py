@@ -3,7 +3,8 @@
 Columns, with a tab between them:
 
     scenario   its file's name without .jsonl.gz
-    exchanges  sequence numbers and ranges (`12,20-30`), or an API with versions (`Fetch`, `Produce 0-2`), or `all`
+    exchanges  sequence numbers, ranges of them, and APIs with or without versions: `12,20-30,Fetch,Produce 0-2`; or
+               `all`, for a scenario that is not played
     kind       `difference`: intended, and described in docs/differences.md
                `not built`: this release lacks what the exchange needs
     fields     the paths that differ, separated by spaces; `*` stands for the rest of a path, alone for everything
@@ -15,6 +16,7 @@ import re
 
 LIST = pathlib.Path(__file__).parent / "not-compared.tsv"
 KINDS = ("difference", "not built")
+PART = re.compile(r"\d+(-\d+)?|[A-Z]\w+( \d+(-\d+)?)?")
 
 
 @dataclasses.dataclass
@@ -28,19 +30,20 @@ class Entry:
     used: set = dataclasses.field(default_factory=set)
     seen: set = dataclasses.field(default_factory=set)
 
-    def covers(self, request):
-        if self.exchanges == "all":
-            return True
-        if self.exchanges[0].isdigit():
-            return any(within(request.seq, part) for part in self.exchanges.split(","))
-        api, _, versions = self.exchanges.partition(" ")
-        return request.api == api and (not versions or within(request.version, versions))
+    @property
+    def parts(self):
+        return self.exchanges.split(",")
 
-    def numbers(self):
-        """The sequence numbers that it names one by one or by a range."""
-        if not self.exchanges[0].isdigit():
-            return set()
-        return {number for part in self.exchanges.split(",") for number in spread(part)}
+    def covers(self, request):
+        return any(matches(part, request) for part in self.parts)
+
+    def names(self, request):
+        """Whether it lists this very exchange, by its number or by a range."""
+        return any(part[0].isdigit() and matches(part, request) for part in self.parts)
+
+    def unseen(self):
+        """The parts of which nothing was found unequal."""
+        return [part for part in self.parts if not any(matches(part, request) for request in self.seen)]
 
     def explains(self, difference):
         for field in self.fields:
@@ -50,13 +53,16 @@ class Entry:
         return False
 
 
-def spread(part):
-    low, _, high = part.partition("-")
-    return range(int(low), int(high or low) + 1)
+def matches(part, request):
+    if part[0].isdigit():
+        return within(request.seq, part)
+    api, _, versions = part.partition(" ")
+    return request.api == api and (not versions or within(request.version, versions))
 
 
 def within(number, part):
-    return number in spread(part)
+    low, _, high = part.partition("-")
+    return int(low) <= number <= int(high or low)
 
 
 def parse(text):
@@ -67,7 +73,7 @@ def parse(text):
         columns = line.split("\t")
         if len(columns) != 5 or not all(columns) or columns[2] not in KINDS:
             raise ValueError(f"line {number}: wanted scenario, exchanges, {' or '.join(KINDS)}, fields, reason: {line}")
-        if not re.fullmatch(r"all|[A-Z]\w+( \d+(-\d+)?)?|\d+(-\d+)?(,\d+(-\d+)?)*", columns[1]):
+        if columns[1] != "all" and not all(PART.fullmatch(part) for part in columns[1].split(",")):
             raise ValueError(f"line {number}: which exchanges? {columns[1]}")
         entries.append(Entry(number, *columns[:3], columns[3].split(), columns[4]))
     return entries
@@ -90,30 +96,32 @@ class Verdict:
 def judge(scenario, results, entries):
     """Holds the results of a scenario's exchanges against the list."""
     entries = [entry for entry in entries if entry.scenario == scenario.name]
-    counts, failures, unequal = {"equal": 0, "difference": 0, "not built": 0}, [], set()
+    counts, failures = {"equal": 0, "difference": 0, "not built": 0}, []
     for result in results:
         request, listed = result.request, [e for e in entries if e.covers(result.request)]
         if result.differences is None:
             judge_unsent(request, listed, counts, failures)
-            unequal.add(request.seq)
-            continue
-        if not result.differences:
+        elif not result.differences:
             counts["equal"] += 1
-            continue
-        unequal.add(request.seq)
-        explained = True
-        for difference in result.differences:
-            entry = next((entry for entry in listed if entry.explains(difference)), None)
-            if entry is None:
-                explained = False
-                failures.append(f"{request.title} {difference}")
-            else:
-                entry.seen.add(request.seq)
-        if explained:
-            kinds = {entry.kind for entry in listed if request.seq in entry.seen}
+            failures += [f"not-compared.tsv line {entry.line} is stale: {request.title} is equal"
+                         for entry in listed if entry.names(request)]
+        elif judge_different(result, listed, failures):
+            kinds = {entry.kind for entry in listed if request in entry.seen}
             counts["not built" if "not built" in kinds else "difference"] += 1
-    failures += [failure for entry in entries for failure in stale(entry, unequal)]
+    failures += [failure for entry in entries for failure in stale(entry)]
     return Verdict(counts["equal"], counts["difference"], counts["not built"], failures)
+
+
+def judge_different(result, listed, failures):
+    """Whether the list explains each of an exchange's differences."""
+    known = len(failures)
+    for difference in result.differences:
+        entry = next((entry for entry in listed if entry.explains(difference)), None)
+        if entry is None:
+            failures.append(f"{result.request.title} {difference}")
+        else:
+            entry.seen.add(result.request)
+    return len(failures) == known
 
 
 def judge_unsent(request, listed, counts, failures):
@@ -122,15 +130,13 @@ def judge_unsent(request, listed, counts, failures):
         failures.append(f"{request.title} is not offered, and the list does not say so")
     else:
         counts["not built"] += 1
-        entry.seen.add(request.seq)
+        entry.seen.add(request)
         entry.used.update(entry.fields)
 
 
-def stale(entry, unequal):
+def stale(entry):
     where = f"not-compared.tsv line {entry.line} is stale:"
-    if not entry.seen:
-        return [f"{where} nothing that it lists differs"]
-    equal = sorted(entry.numbers() - entry.seen)
-    if equal:
-        return [f"{where} {', '.join(map(str, equal))} {'do' if len(equal) > 1 else 'does'} not differ as it says"]
+    unseen = entry.unseen()
+    if unseen:
+        return [f"{where} nothing differs in {', '.join(unseen)}"]
     return [f"{where} nothing differs in {field}" for field in entry.fields if field not in entry.used]

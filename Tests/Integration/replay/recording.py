@@ -9,7 +9,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[2] / "Vectors" / "exchanges"
 CLIENT_ID = "golden"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Request:
     """One exchange: what was sent on which connection, and what came of it."""
 
