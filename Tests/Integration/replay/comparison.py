@@ -6,6 +6,7 @@ import re
 UNORDERED = {
     "ApiVersions": {"/apiKeys", "/supportedFeatures", "/finalizedFeatures"},
     "CreateTopics": {"/topics", "/topics/*/configs"},
+    "DeleteRecords": {"/topics"},
     "DescribeConfigs": {"/results", "/results/*/configs"},
     "Metadata": {"/topics", "/brokers"},
     "Produce": {"/responses", "/responses/*/partitionResponses"},
@@ -43,6 +44,8 @@ class Comparison:
         self.free_lengths = {path.removesuffix(" (length)") for path in varies if path.endswith("(length)")}
         self.translations = translations or {}
         self.found = []
+        # Recorded ids, and what stood in their places.
+        self.learned = {}
 
     def run(self, recorded, got):
         self.compare(recorded, got, "")
@@ -52,6 +55,8 @@ class Comparison:
         if path in self.varies:
             if kind(recorded) != kind(got):
                 self.add(path, recorded, got)
+            elif kind(got) == "id":
+                self.learned[recorded] = got
         elif path.lower().endswith("errormessage"):
             # Error texts are our own words: only their presence is compared.
             if bool(recorded) != bool(got) or (recorded is None) != (got is None):
@@ -74,7 +79,7 @@ class Comparison:
             self.add(f"{path} (length)", len(recorded), len(got))
         for theirs, ours in zip(recorded, got):
             if theirs is None or ours is None:
-                self.add(f"{path}/*", theirs or "(absent)", ours or "(absent)")
+                self.add(f"{path}/*", name_of(theirs), name_of(ours))
             else:
                 self.compare(theirs, ours, f"{path}/*")
 
@@ -97,6 +102,10 @@ class Comparison:
 
     def add(self, path, recorded, got):
         self.found.append(Difference(path, recorded, got))
+
+
+def name_of(element):
+    return "(absent)" if element is None else identity(element)
 
 
 def identity(element):

@@ -251,7 +251,10 @@ class Playback:
             if kind(theirs) == kind(ours):
                 self.variables.bind(name, ours, theirs)
         varies = OWN_VALUES.get(api, []) + [pointer for _, _, pointer in saved] + (request.varies or [])
-        return Comparison(api, varies, self.variables.translations | self.environment).run(recorded, got)
+        comparison = Comparison(api, varies, self.variables.translations | self.environment)
+        found = comparison.run(recorded, got)
+        self.variables.translations |= comparison.learned
+        return found
 
     def api_of_raw(self, request):
         """API and version of a request that was recorded as bytes alone; its bytes or an earlier one's are a frame."""

@@ -43,8 +43,11 @@ class Variables:
         if isinstance(recorded, str) or isinstance(recorded, int) and recorded > 999:
             self.translations[recorded] = value
 
-    def evaluate(self, match):
+    def evaluate(self, match, recorded=None):
         if match[1] not in self.values:
+            # A topic that never was has no id here either: the recorded one will do.
+            if match[1].startswith("id:") and recorded is not None:
+                return recorded
             raise UnboundVariable(match[1])
         value = self.values[match[1]]
         return value + int(match[2]) if match[2] else value
@@ -54,7 +57,7 @@ class Variables:
         if isinstance(template, str):
             whole = NAME.fullmatch(template)
             if whole:
-                return self.evaluate(whole)
+                return self.evaluate(whole, recorded)
             return NAME.sub(lambda match: str(self.evaluate(match)), template) if "${" in template else recorded
         if isinstance(template, dict):
             if "batches" in template:
