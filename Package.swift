@@ -117,7 +117,9 @@ if exists("Tests/RoostMessagesJSON") {
   targets.append(
     .target(
       name: "RoostMessagesJSON",
-      dependencies: deps(["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"]),
+      dependencies: deps([
+        "RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored", "RoostMessagesPrivate",
+      ]),
       path: "Tests/RoostMessagesJSON", swiftSettings: strict))
 }
 // Counts allocations, for the tests alone.
@@ -233,7 +235,7 @@ program(
 // scripts/fuzz alone builds these: instrumented libraries that it links with libFuzzer's main.
 if Context.environment["ROOST_FUZZ"] == "1" {
   let fuzzers = [
-    ("Messages", ["RoostWire", "RoostMessages", "RoostMessagesStored", "RoostMessagesJSON"]),
+    ("Messages", ["RoostWire", "RoostMessagesJSON"]),
     ("Batches", ["RoostWire", "RoostCompression", "RoostRecords"]),
   ]
   for (name, dependencies) in fuzzers where exists("Tests/Fuzz/\(name)") {

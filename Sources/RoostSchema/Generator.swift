@@ -30,7 +30,8 @@ public enum Generator {
       faces: "Tests/RoostMessagesJSON/Generated/RoostMessagesStored"),
     Product(
       schemas: "schemas/roost", sources: "Sources/RoostMessagesPrivate/Generated",
-      module: "RoostMessagesPrivate", keysName: "PrivateApiKey", faces: nil),
+      module: "RoostMessagesPrivate", keysName: "PrivateApiKey",
+      faces: "Tests/RoostMessagesJSON/Generated/RoostMessagesPrivate"),
   ]
 
   /// Everything that is generated from a product's schema files, given in the order of their paths.

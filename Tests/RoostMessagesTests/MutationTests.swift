@@ -44,6 +44,40 @@ import Testing
     #expect(worst > 0, "nothing was counted: the allocator's counter is not in place")
   }
 
+  /// Private messages have no recorded bodies: random bytes are read, and what can be read is written and read
+  /// again to the same JSON.
+  @Test func privateMessagesReadWhatTheyWroteAndSurviveNoise() {
+    var generator = SplitMix(state: Self.seed)
+    var read = 0
+    for type in roostMessagesPrivateIndex {
+      for version in type.validVersions {
+        #expect(rereads(type, version, Outcome.encoded(type.init(), version) ?? []), "\(type)")
+        for _ in 0..<200 {
+          // Small bytes make small counts, which go deep.
+          let noise = (0..<Int.random(in: 0...200, using: &generator)).map { _ in
+            UInt8.random(in: 0...(Bool.random(using: &generator) ? 3 : 255), using: &generator)
+          }
+          let used = allocated(type, version, noise)
+          if used.bytes > Self.bytesAtLeast + noise.count * Self.bytesPerByte {
+            Issue.record("seed \(Self.seed): \(type) v\(version): \(noise) took \(used.bytes)")
+          }
+          if case .read(_, _, let bytes?) = Outcome.of(type, version, noise) {
+            read += 1
+            #expect(
+              rereads(type, version, bytes), "seed \(Self.seed): \(type) v\(version): \(noise)")
+          }
+        }
+      }
+    }
+    #expect(read > 50)
+  }
+
+  /// Whether bytes read completely and are written again as they are.
+  private func rereads(_ type: any JSONMessage.Type, _ version: Int16, _ bytes: [UInt8]) -> Bool {
+    guard case .read(_, 0, let again) = Outcome.of(type, version, bytes) else { return false }
+    return again == bytes
+  }
+
   @Test func aCountThatTheBytesCannotHoldReservesNothing() {
     // A Fetch v4 whose count of topics says 2^31-1, with 8 bytes after it.
     let body: [UInt8] =

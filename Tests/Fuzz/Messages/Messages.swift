@@ -1,8 +1,10 @@
 import RoostMessagesJSON
 import RoostWire
 
-/// All message types by name: the corpus counts on the order.
-let types = (roostMessagesIndex + roostMessagesStoredIndex).sorted { "\($0)" < "\($1)" }
+/// All message types: Kafka's by name, since the corpus counts on their order, then Roost's own.
+let types =
+  (roostMessagesIndex + roostMessagesStoredIndex).sorted { "\($0)" < "\($1)" }
+  + roostMessagesPrivateIndex
 
 /// libFuzzer's entry. An input is two bytes for the type, one for the version, and a body. What
 /// reads must have a JSON face; what can be written must read again and come to the same bytes.
