@@ -20,7 +20,8 @@ enum CreateTopicsHandler: ApiHandler {
     ) { result in
       switch result {
       case .failure(let failure): call.answer(refuse(request, failure))
-      case .success(let response):
+      case .success(var response):
+        showBrokerSettings(&response, broker)
         guard !request.validateOnly else { return call.answer(response) }
         wait(response, until: deadline, call, broker)
       }
@@ -39,6 +40,24 @@ enum CreateTopicsHandler: ApiHandler {
     broker.metadata.wait(
       on: call.loop, afterMillis: deadline.remainingMillis, until: isKnown
     ) { found in call.answer(found ? response : timedOut(response)) }
+  }
+
+  /// What a topic does not set itself comes from the brokers' configuration, which the coordinator does not have.
+  private static func showBrokerSettings(
+    _ response: inout CreateTopicsResponse, _ broker: Broker
+  ) {
+    let layers = broker.metadata.layers(topic: nil)
+    for topic in response.topics.indices {
+      guard var configs = response.topics[topic].configs else { continue }
+      for at in configs.indices where configs[at].configSource != ConfigSource.dynamicTopic.rawValue
+      {
+        guard let definition = TopicConfigs.definition(of: configs[at].name) else { continue }
+        let effective = layers.effective(definition)
+        configs[at].value = effective.value
+        configs[at].configSource = effective.source.rawValue
+      }
+      response.topics[topic].configs = configs
+    }
   }
 
   /// The topics will be there, but not in the time that the client gave.
