@@ -10,6 +10,7 @@ enum FindCoordinatorHandler: ApiHandler {
 
   private static let firstWithKeys: Int16 = 4
   private static let shareKeyVersion: Int16 = 6
+  private static let shareKeyType: Int8 = 2
 
   static func handle(_ request: FindCoordinatorRequest, _ call: Call, _ broker: Broker) {
     var response = FindCoordinatorResponse()
@@ -21,7 +22,8 @@ enum FindCoordinatorHandler: ApiHandler {
         answer.nodeId = -1
         answer.port = -1
         answer.errorCode = error.rawValue
-        answer.errorMessage = message(error)
+        // As in Kafka, keys of share groups get no words.
+        answer.errorMessage = request.keyType == shareKeyType ? "" : message(error)
         return answer
       }
     } else {
@@ -37,7 +39,7 @@ enum FindCoordinatorHandler: ApiHandler {
   private static func verdict(_ key: String, type: Int8, version: Int16) -> ErrorCode {
     switch type {
     case 0, 1: return .coordinatorNotAvailable
-    case 2 where version >= shareKeyVersion:
+    case shareKeyType where version >= shareKeyVersion:
       return isShareKey(key) ? .coordinatorNotAvailable : .invalidRequest
     default: return .invalidRequest
     }

@@ -35,10 +35,10 @@ extension BatchRefusal {
   /// Kafka finds it in the log's own check, and then names the log's start in its answer.
   var isFoundByLog: Bool {
     switch reason {
-    case .baseOffset, .count, .lastOffsetDelta, .countTooLarge, .producer, .records,
-      .decompressedTooLarge, .timestamps, .keysMissing, .unknownCodec, .appendTime, .deleteHorizon:
-      true
-    default: false
+    case .noRecords, .cutOff, .oldFormat, .unknownFormat, .badLength, .bytesAfterBatch, .tooLarge,
+      .checksum, .zstdTooEarly, .controlBatch, .noTransactionalId, .transactionWithoutProducer:
+      false
+    default: true
     }
   }
 }

@@ -70,6 +70,7 @@ extension CoordinatorCore {
 
   private func result(of plan: TopicPlan) -> CreateTopicsResponse.CreatableTopicResult {
     var result = CreateTopicsResponse.CreatableTopicResult()
+    result.errorMessage = nil
     result.name = plan.name
     result.topicId = plan.id
     result.numPartitions = Int32(plan.replicas.count)
