@@ -20,9 +20,13 @@ public final class Connection: EventSource, @unchecked Sendable {
   }
 
   public let loop: EventLoop
+  /// The loop as its thread is marked: to compare without counting references.
+  private let loopMark: UnsafeMutableRawPointer
   let shard: NetworkShard
   private let server: NetworkServer
   private let handler: any RequestHandler
+  private let apis: ServedApis
+  private let inFlightMax: Int
   private let stream: any ByteStream
   private var state = State.open
   /// Who this is. On the loop; take `InboundRequest.context` to other threads.
@@ -62,6 +66,9 @@ public final class Connection: EventSource, @unchecked Sendable {
     self.shard = shard
     self.server = server
     loop = shard.loop
+    loopMark = Unmanaged.passUnretained(shard.loop).toOpaque()
+    apis = server.apis
+    inFlightMax = server.settings.inFlightMax
     handler = server.handler
     reader = FrameReader(
       frameBytesMax: server.settings.frameBytesMax, connection: client.connectionId)
@@ -72,6 +79,9 @@ public final class Connection: EventSource, @unchecked Sendable {
   /// Requests without an answer.
   public var inFlight: Int { slots.count }
   public var isClosed: Bool { if case .closed = state { true } else { false } }
+
+  @inline(__always)
+  var isOnLoop: Bool { ThreadMark.current == loopMark }
 
   // MARK: Control, any thread
 
@@ -109,7 +119,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   }
 
   private func onLoop(_ body: @escaping @Sendable (Connection) -> Void) {
-    if loop.isCurrent { body(self) } else { loop.submit { body(self) } }
+    if isOnLoop { body(self) } else { loop.submit { body(self) } }
   }
 
   // MARK: Life, on the loop
@@ -211,7 +221,7 @@ public final class Connection: EventSource, @unchecked Sendable {
 
   private var mayRead: Bool {
     guard case .open = state else { return false }
-    return muteCount == 0 && !isBlocked && slots.count < server.settings.inFlightMax
+    return muteCount == 0 && !isBlocked && slots.count < inFlightMax
   }
 
   /// There may be something to read again, and nobody will say so.
@@ -308,7 +318,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   private func handOver(_ frame: UnsafeRawBufferPointer) {
     let header: RequestHeader
     do throws(RequestHeader.Refusal) {
-      header = try RequestHeader(frame, apis: server.apis)
+      header = try RequestHeader(frame, apis: apis)
     } catch {
       return refuse("\(error)")
     }
@@ -340,7 +350,8 @@ public final class Connection: EventSource, @unchecked Sendable {
       if client.clientId != nil { client = client.with(clientId: nil) }
       return
     }
-    let kept = UnsafeRawBufferPointer(rebasing: bytes.prefix(NetworkLimits.clientIdBytesMax))
+    let kept = UnsafeRawBufferPointer(
+      start: bytes.baseAddress, count: min(bytes.count, NetworkLimits.clientIdBytesMax))
     let isSame =
       client.clientId != nil && clientIdBytes.count == kept.count
       && clientIdBytes.withUnsafeBytes { known in
@@ -373,11 +384,10 @@ public final class Connection: EventSource, @unchecked Sendable {
     if isClosed { return }
     precondition(slots.isWaiting(slot.sequence), "a slot is settled once")
     if slot.sequence == slots.head, files.isEmpty {
-      let block = tail ?? shard.takeOutput()
-      try block.append(slot, files: files, encode)
-      tail = block
+      if tail == nil { tail = shard.takeOutput() }
+      try tail?.append(slot, files: files, encode)
       slots.popWaitingHead()
-      advance()
+      if !slots.isEmpty { advance() }
     } else {
       let block = shard.takeOutput()
       try block.append(slot, files: files, encode)

@@ -15,6 +15,7 @@ final class MemoryBudget: Sendable {
   let limit: Int
   private let usedBytes = Atomic<Int>(0)
   private let hasWaiters = Atomic<Bool>(false)
+  private let hasPrivileged = Atomic<Bool>(false)
   private let state = Mutex(State())
 
   init(limit: Int) { self.limit = limit }
@@ -34,23 +35,25 @@ final class MemoryBudget: Sendable {
   func mayGrow(by bytes: Int, connection: UInt64) -> Bool {
     if used + bytes <= limit { return true }
     return state.withLock { state in
-      if state.privileged == nil { state.privileged = connection }
+      if state.privileged == nil {
+        state.privileged = connection
+        hasPrivileged.store(true, ordering: .relaxed)
+      }
       return state.privileged == connection
     }
   }
 
   /// The connection has finished its frame, or is gone.
   func frameEnded(connection: UInt64) {
-    guard hasPrivileged(connection) else { return }
-    wakeAll()
-  }
-
-  private func hasPrivileged(_ connection: UInt64) -> Bool {
-    state.withLock { state in
+    // Only the connection that set the flag can find its own name behind it, and it sees its own store.
+    guard hasPrivileged.load(ordering: .relaxed) else { return }
+    let wasPrivileged = state.withLock { state in
       guard state.privileged == connection else { return false }
       state.privileged = nil
+      hasPrivileged.store(false, ordering: .relaxed)
       return true
     }
+    if wasPrivileged { wakeAll() }
   }
 
   /// Calls `resume` once when there may be room again. The caller checks again then.

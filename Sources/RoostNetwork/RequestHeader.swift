@@ -10,7 +10,8 @@ struct RequestHeader {
   let clientId: UnsafeRawBufferPointer?
   /// Where the body begins.
   let bodyOffset: Int
-  let api: ServedApi
+  /// Whether the header has tags: header version 2.
+  let isFlexible: Bool
 
   enum Refusal: Error {
     case malformed(WireError)
@@ -20,29 +21,43 @@ struct RequestHeader {
 
   static let apiVersionsKey: Int16 = 18
 
-  /// Whether a request of this version has tags in its header.
-  var isFlexible: Bool { apiVersion >= api.firstFlexible }
   /// ApiVersions answers with the old header, so that a client that knows nothing yet can read it (KIP-511).
   var answerHasTags: Bool { isFlexible && apiKey != Self.apiVersionsKey }
 
+  /// Key, version, correlation id and the length of the client id.
+  private static let fixedBytes = 10
+
   init(_ frame: UnsafeRawBufferPointer, apis: ServedApis) throws(Refusal) {
-    var reader = WireReader(frame)
-    do throws(WireError) {
-      apiKey = try reader.int16()
-      apiVersion = try reader.int16()
-      correlationId = try reader.int32()
-    } catch { throw .malformed(error) }
+    guard frame.count >= Self.fixedBytes, let base = frame.baseAddress else {
+      throw .malformed(WireError("the bytes end inside the header", at: frame.count))
+    }
+    apiKey = base.loadUnaligned(as: Int16.self).bigEndian
+    apiVersion = base.loadUnaligned(fromByteOffset: 2, as: Int16.self).bigEndian
+    correlationId = base.loadUnaligned(fromByteOffset: 4, as: Int32.self).bigEndian
+    let idLength = Int(base.loadUnaligned(fromByteOffset: 8, as: Int16.self).bigEndian)
     guard let api = apis.find(apiKey) else { throw .unknownKey(apiKey) }
-    self.api = api
     guard api.versions.contains(apiVersion) || apiKey == Self.apiVersionsKey else {
       throw .unknownVersion(key: apiKey, version: apiVersion, api)
     }
-    do throws(WireError) {
-      let length = try reader.int16()
-      clientId = length < 0 ? nil : try reader.take(Int(length))
-      if apiVersion >= api.firstFlexible { try Self.skipTags(&reader) }
-    } catch { throw .malformed(error) }
-    bodyOffset = reader.offset
+    isFlexible = apiVersion >= api.firstFlexible
+    guard idLength <= frame.count - Self.fixedBytes else {
+      throw .malformed(WireError("the client id is longer than the request", at: 8))
+    }
+    clientId =
+      idLength < 0 ? nil : UnsafeRawBufferPointer(start: base + Self.fixedBytes, count: idLength)
+    let end = Self.fixedBytes + max(idLength, 0)
+    if !isFlexible {
+      bodyOffset = end
+    } else if end < frame.count, frame[end] == 0 {
+      bodyOffset = end + 1
+    } else {
+      var reader = WireReader(frame)
+      do throws(WireError) {
+        try reader.skip(end)
+        try Self.skipTags(&reader)
+      } catch { throw .malformed(error) }
+      bodyOffset = reader.offset
+    }
   }
 
   static func skipTags(_ reader: inout WireReader) throws(WireError) {

@@ -37,7 +37,7 @@ public struct ResponseSlot: Sendable {
   public func answer(
     files: [FileSplice] = [], _ encode: (inout WireWriter) throws(WireError) -> Void
   ) throws(WireError) {
-    if connection.loop.isCurrent {
+    if connection.isOnLoop {
       try connection.answer(self, files: files, encode)
     } else {
       let block = OutputBlock()
@@ -58,7 +58,7 @@ public struct ResponseSlot: Sendable {
 
   /// Settles the slot without an answer: Produce with acks=0.
   public func answerNothing() {
-    if connection.loop.isCurrent {
+    if connection.isOnLoop {
       connection.answerNothing(sequence)
     } else {
       connection.shard.complete(.init(connection: connection, sequence: sequence, block: nil))
@@ -69,7 +69,7 @@ public struct ResponseSlot: Sendable {
   /// there. `reason` goes to the log: "Produce with acks=0 met NOT_LEADER_OR_FOLLOWER".
   public func close(_ reason: String) {
     let connection = connection
-    if connection.loop.isCurrent {
+    if connection.isOnLoop {
       connection.refuse(reason)
     } else {
       connection.loop.submit { connection.refuse(reason) }

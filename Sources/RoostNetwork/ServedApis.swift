@@ -19,30 +19,37 @@ public struct ServedApi: Sendable {
   }
 }
 
-/// The APIs of a server, found by key.
-public struct ServedApis: Sendable {
+/// The APIs of a server, found by key. Immutable.
+public final class ServedApis: @unchecked Sendable {
+  // Unchecked: the memory behind `dense` is written in init and nowhere else.
   public let all: [ServedApi]
-  /// By key; the few keys above go through `others`.
-  private let dense: [ServedApi?]
+  /// By key, so that nothing is counted or hashed per request; the few keys above go through `others`.
+  private let dense: UnsafeMutablePointer<ServedApi>
   private let others: [Int16: ServedApi]
 
   private static let denseKeys: Int16 = 128
+  /// Stands for a key that is not served.
+  private static let none = ServedApi(key: -1, versions: 0...0, firstFlexible: .max)
 
   public init(_ apis: [ServedApi]) {
     all = apis
-    var dense = [ServedApi?](repeating: nil, count: Int(Self.denseKeys))
+    let count = Int(Self.denseKeys)
+    dense = .allocate(capacity: count)
+    dense.initialize(repeating: Self.none, count: count)
     var others: [Int16: ServedApi] = [:]
     for api in apis {
       precondition(api.key >= 0)
       if api.key < Self.denseKeys { dense[Int(api.key)] = api } else { others[api.key] = api }
     }
-    self.dense = dense
     self.others = others
   }
 
+  deinit { dense.deallocate() }
+
   @inline(__always)
   func find(_ key: Int16) -> ServedApi? {
-    if key >= 0, key < Self.denseKeys { return dense[Int(key)] }
-    return others[key]
+    guard key >= 0, key < Self.denseKeys else { return others[key] }
+    let api = dense[Int(key)]
+    return api.key == key ? api : nil
   }
 }

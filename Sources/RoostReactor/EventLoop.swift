@@ -7,7 +7,7 @@ internal import Synchronization
 /// Thread: `submit`, `enqueue`, `isCurrent`, `turns`, `stop` and `name` from any; all else on the loop, and checked.
 /// An idle loop does not wake at all. Nothing that runs here may block.
 public final class EventLoop: @unchecked Sendable {
-  // Unchecked: everything that is mutable is either `shared` (a mutex), atomic, or confined to the loop's thread,
+  // Unchecked: everything that is mutable is either `jobs` (a mutex), atomic, or confined to the loop's thread,
   // which each entry checks by the thread mark.
 
   /// A timer that was set; see `schedule`.
@@ -29,11 +29,6 @@ public final class EventLoop: @unchecked Sendable {
     case executor(UnownedJob)
   }
 
-  private struct Shared {
-    var jobs: [Job] = []
-    var isStopping = false
-  }
-
   private struct Entry {
     var generation: UInt32
     var source: EventSource?
@@ -42,7 +37,10 @@ public final class EventLoop: @unchecked Sendable {
   public let name: String
   private let epoll: Epoll
   private let wake: EventDescriptor
-  private let shared = Mutex(Shared())
+  private let jobs = Mutex<[Job]>([])
+  /// There are jobs: what the loop looks at instead of taking the lock.
+  private let hasJobs = Atomic<Bool>(false)
+  private let isStopping = Atomic<Bool>(false)
   /// True from before the loop waits until somebody has signalled `wake` or it has woken by itself.
   private let asleep = Atomic<Bool>(false)
   private let turnCount = Atomic<UInt64>(0)
@@ -88,8 +86,8 @@ public final class EventLoop: @unchecked Sendable {
 
   /// Ends the loop's thread once what was submitted before has run; does not wait. See `join`.
   public func stop() {
-    shared.withLock { $0.isStopping = true }
-    if asleep.exchange(false, ordering: .acquiringAndReleasing) { wake.signal() }
+    isStopping.store(true, ordering: .sequentiallyConsistent)
+    if asleep.exchange(false, ordering: .sequentiallyConsistent) { wake.signal() }
   }
 
   /// Waits for the end of the loop's thread after `stop`. Once, and not on the loop.
@@ -103,7 +101,10 @@ public final class EventLoop: @unchecked Sendable {
   public var loadPercent: UInt64 { thread.map { load.percent(of: $0) } ?? 0 }
 
   private func add(_ job: Job) {
-    shared.withLock { $0.jobs.append(job) }
+    jobs.withLock {
+      $0.append(job)
+      hasJobs.store(true, ordering: .sequentiallyConsistent)
+    }
     if asleep.exchange(false, ordering: .sequentiallyConsistent) { wake.signal() }
   }
 
@@ -219,12 +220,15 @@ public final class EventLoop: @unchecked Sendable {
   /// How long the loop may wait; it counts as asleep from here on if it may. Nil: it is to stop.
   private func nextTimeout() -> Int64? {
     if !repeats.isEmpty { return 0 }
+    // Whoever adds a job sets `hasJobs` and then looks at `asleep`; here it is the other way round, so one of the two
+    // sees the other.
     asleep.store(true, ordering: .sequentiallyConsistent)
-    let (hasJobs, isStopping) = shared.withLock { (!$0.jobs.isEmpty, $0.isStopping) }
-    if hasJobs || isStopping {
+    let isStopping = isStopping.load(ordering: .sequentiallyConsistent)
+    if hasJobs.load(ordering: .sequentiallyConsistent) {
       asleep.store(false, ordering: .sequentiallyConsistent)
-      return hasJobs ? 0 : nil
+      return 0
     }
+    if isStopping { return nil }
     guard let deadline = timers.nextDeadline else { return -1 }
     let now = self.now
     return deadline > now ? Int64(deadline - now) : 0
@@ -239,17 +243,21 @@ public final class EventLoop: @unchecked Sendable {
   }
 
   private func runJobs() {
-    var jobs = spareJobs
+    guard hasJobs.load(ordering: .relaxed) else { return }
+    var taken = spareJobs
     spareJobs = []
-    shared.withLock { swap(&$0.jobs, &jobs) }
-    for job in jobs {
+    jobs.withLock {
+      swap(&$0, &taken)
+      hasJobs.store(false, ordering: .relaxed)
+    }
+    for job in taken {
       switch job {
       case .closure(let body): body()
       case .executor(let job): job.runSynchronously(on: asUnownedSerialExecutor())
       }
     }
-    jobs.removeAll(keepingCapacity: true)
-    spareJobs = jobs
+    taken.removeAll(keepingCapacity: true)
+    spareJobs = taken
   }
 
   private func runTimers() {
