@@ -12,6 +12,10 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
   .treatAllWarnings(as: .error),
 ]
+// For modules on the produce and fetch paths: the run-time check for overlapping accesses to class properties stays in
+// debug builds, where the tests run, and goes from release builds (docs/decisions/0003).
+let dataPlane: [SwiftSetting] =
+  strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
 let strictC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-std=gnu17"])]
 
 let root = Context.packageDirectory
@@ -28,12 +32,13 @@ var products: [Product] = []
 
 /// A Swift library target in Sources/<name>, and its tests in Tests/<name>Tests.
 @MainActor func module(
-  _ name: String, _ dependencies: [String] = [], testing: [String] = [], resources: [Resource] = []
+  _ name: String, _ dependencies: [String] = [], testing: [String] = [], resources: [Resource] = [],
+  settings: [SwiftSetting] = strict
 ) {
   guard exists("Sources/\(name)") else { return }
   targets.append(
     .target(
-      name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: strict))
+      name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: settings))
   guard exists("Tests/\(name)Tests") else { return }
   targets.append(
     .testTarget(
@@ -107,7 +112,7 @@ system("CSnappy")
 // The floor: no I/O, then every syscall, then the loop.
 module("RoostBase", ["CRoostLinux"])
 module("RoostSystem", ["RoostBase", "CRoostLinux"])
-module("RoostReactor", ["RoostBase", "RoostSystem", "CRoostLinux"])
+module("RoostReactor", ["RoostBase", "RoostSystem", "CRoostLinux"], settings: dataPlane)
 
 // The wire.
 module("RoostWire", ["RoostBase"])
@@ -146,7 +151,7 @@ module(
   testing: ["RoostSimulation", "RoostCompression"])
 module(
   "RoostNetwork",
-  ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"])
+  ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"], settings: dataPlane)
 module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessagesStored"])
 module(
   "RoostCoordinator",
