@@ -252,4 +252,8 @@ if Context.environment["ROOST_FUZZ"] == "1" {
   }
 }
 
+if exists("Tests/TidyTests") {
+  targets.append(.testTarget(name: "TidyTests", swiftSettings: strict))
+}
+
 let package = Package(name: "roost", products: products, targets: targets)

@@ -17,6 +17,9 @@ final class IndexFile: @unchecked Sendable {
   private var path: String
   private var maxEntries: Int
   private var state = State.unknown
+  /// Bytes of the mapped file that have space of their own: writing to the others could meet a full disk, and a mapping
+  /// cannot report that.
+  private var reservedBytes = 0
 
   private enum State {
     /// Nothing was asked of the file yet, or it was released.
@@ -65,6 +68,7 @@ final class IndexFile: @unchecked Sendable {
       if entries >= maxEntries { return false }
       let mapping = try mapped(atLeast: max(maxEntries, entries + 1))
       guard let base = mapping.bytes.baseAddress else { return false }
+      try reserve((entries + 1) * entrySize)
       fill(base + entries * entrySize)
       setCount(entries + 1)
       return true
@@ -140,6 +144,14 @@ final class IndexFile: @unchecked Sendable {
     }
   }
 
+  private func reserve(_ bytes: Int) throws(RoostError) {
+    guard bytes > reservedBytes, case .mapped(_, let file, _, let capacity) = state else { return }
+    let step = Limits.indexReserveBytes
+    let end = min((bytes + step - 1) / step * step, capacity * entrySize)
+    try file.allocate((bytes - entrySize)..<end)
+    reservedBytes = end
+  }
+
   private func openFile(_ mode: DiskOpenMode) throws(RoostError) -> any DiskFile {
     if case .mapped(_, let file, _, _) = state { return file }
     return try disk.open(path, mode)
@@ -164,6 +176,7 @@ final class IndexFile: @unchecked Sendable {
     let mapping = try file.map(length: whole * entrySize)
     let entries = Self.used(mapping.bytes, entrySize, whole)
     state = .mapped(mapping, file, entries: entries, capacity: whole)
+    reservedBytes = 0
     return entries
   }
 
@@ -190,6 +203,7 @@ final class IndexFile: @unchecked Sendable {
     if try file.size() < length { try file.truncate(to: length) }
     let mapping = try file.map(length: length)
     state = .mapped(mapping, file, entries: entries, capacity: wanted)
+    reservedBytes = 0
     return mapping
   }
 }

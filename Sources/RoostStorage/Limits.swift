@@ -4,6 +4,8 @@ enum Limits {
   static let recentBatches = 64
   /// Batches per producer that are remembered to recognise a repeated one (Kafka's number).
   static let producerBatches = 5
+  /// Space that is reserved at once for the entries of an index: a page.
+  static let indexReserveBytes = 4096
   /// How far back in the last segment the batches of producers are looked for when a log is opened.
   static let producerHistoryBytes = 1024 * 1024
   /// Bytes read at once when batch headers are walked.

@@ -41,6 +41,8 @@ struct LogLoader {
   let wasCleanShutdown: Bool
   let logStartCheckpoint: Int64
   let recoveryPointCheckpoint: Int64
+  /// The log has been compacted below this offset and may have holes there.
+  let compactedUpTo: Int64
   /// Milliseconds since the epoch.
   let now: Int64
 
@@ -52,7 +54,8 @@ struct LogLoader {
 
   init(
     disk: any Disk, directory: String, topicPartition: TopicPartition, config: LogConfig,
-    wasCleanShutdown: Bool, logStartCheckpoint: Int64, recoveryPointCheckpoint: Int64, now: Int64
+    wasCleanShutdown: Bool, logStartCheckpoint: Int64, recoveryPointCheckpoint: Int64,
+    compactedUpTo: Int64, now: Int64
   ) {
     self.disk = disk
     self.directory = directory
@@ -61,6 +64,7 @@ struct LogLoader {
     self.wasCleanShutdown = wasCleanShutdown
     self.logStartCheckpoint = logStartCheckpoint
     self.recoveryPointCheckpoint = recoveryPointCheckpoint
+    self.compactedUpTo = compactedUpTo
     self.now = now
   }
 
@@ -234,7 +238,9 @@ struct LogLoader {
         n += 1
         // What was not flushed may have lost its tail without a trace, while the next segment is there: only compaction
         // makes such holes, so without it the log ends at one.
-        let isHole = !config.cleanupCompact && n < segments.count && segments[n].baseOffset != next
+        let isHole =
+          n < segments.count && segments[n].baseOffset != next
+          && segments[n].baseOffset > compactedUpTo && !config.cleanupCompact
         if cut > 0 || isHole {
           try dropSegments(from: n)
           break

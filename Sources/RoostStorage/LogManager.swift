@@ -80,6 +80,8 @@ public final class LogManager: @unchecked Sendable {
       disk, directory: directory, name: OffsetCheckpoint.logStart)
     let marks = try OffsetCheckpoint.read(
       disk, directory: directory, name: OffsetCheckpoint.replication)
+    let compacted = try OffsetCheckpoint.read(
+      disk, directory: directory, name: OffsetCheckpoint.cleaner)
     for name in try disk.list(directory).sorted() where name != Self.metadataDirectory {
       let path = directory + "/" + name
       if name.hasSuffix(FileNames.deleteDirectorySuffix) {
@@ -92,7 +94,8 @@ public final class LogManager: @unchecked Sendable {
       let (log, report) = try PartitionLog.open(
         disk: disk, directory: path, partition, config: configuration(partition),
         wasCleanShutdown: startedClean, logStartCheckpoint: starts[partition] ?? 0,
-        recoveryPointCheckpoint: recovery[partition] ?? 0, now: now)
+        recoveryPointCheckpoint: recovery[partition] ?? 0,
+        compactedUpTo: compacted[partition] ?? 0, now: now)
       log.updateHighWatermark(to: marks[partition] ?? 0)
       table[partition] = log
       if report != RecoveryReport() { recoveries[partition] = report }

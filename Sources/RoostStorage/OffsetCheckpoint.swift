@@ -5,6 +5,8 @@ public import RoostSystem
 public enum OffsetCheckpoint {
   public static let recoveryPoint = "recovery-point-offset-checkpoint"
   public static let logStart = "log-start-offset-checkpoint"
+  /// Up to where Kafka's cleaner has compacted.
+  static let cleaner = "cleaner-offset-checkpoint"
   /// The high watermarks.
   public static let replication = "replication-offset-checkpoint"
 

@@ -9,12 +9,13 @@ extension PartitionLog {
   public static func open(
     disk: any Disk, directory: String, _ topicPartition: TopicPartition, config: LogConfig,
     wasCleanShutdown: Bool, logStartCheckpoint: Int64 = 0, recoveryPointCheckpoint: Int64 = 0,
-    now: Int64
+    compactedUpTo: Int64 = 0, now: Int64
   ) throws(RoostError) -> (log: PartitionLog, report: RecoveryReport) {
     var loader = LogLoader(
       disk: disk, directory: directory, topicPartition: topicPartition, config: config,
       wasCleanShutdown: wasCleanShutdown, logStartCheckpoint: logStartCheckpoint,
-      recoveryPointCheckpoint: recoveryPointCheckpoint, now: now)
+      recoveryPointCheckpoint: recoveryPointCheckpoint,
+      compactedUpTo: compactedUpTo, now: now)
     let loaded = try loader.load()
     let log = PartitionLog(
       loaded: loaded, disk: disk, topicPartition: topicPartition, now: now)

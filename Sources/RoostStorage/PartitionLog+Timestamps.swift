@@ -62,6 +62,14 @@ extension PartitionLog {
     }
   }
 
+  /// Looks up the largest timestamps of the segments from the oldest on until one is not below `limit`, so that
+  /// retention need not read files while appends wait.
+  func loadTimestamps(olderThan limit: Int64) throws(RoostError) {
+    for extent in try extents().list where extent.size > 0 {
+      if try largest(extent).timestamp >= limit { return }
+    }
+  }
+
   private func largest(_ extent: Extent) throws(RoostError) -> TimeIndex.Entry {
     if let known = extent.maxTimestamp { return known }
     let found = try extent.segment.findMaxTimestamp(size: extent.size)

@@ -41,7 +41,7 @@ extension PartitionLog {
     }
     guard let plan else { return }
     do throws(RoostError) {
-      for segment in plan.segments { try segment.sync() }
+      for segment in plan.segments { try Self.sync(segment) }
       for snapshot in plan.snapshots {
         try Self.sync(disk, plan.directory + "/" + FileNames.segment(snapshot, .snapshot))
       }
@@ -52,12 +52,21 @@ extension PartitionLog {
         try disk.syncDirectory(plan.directory)
       }
     } catch {
+      // The directory may have been renamed meanwhile, with the topic's end: then nobody needs the flush.
+      if offlineReason?.code == .notFound { return }
       appendLock.withLock { _ in fail(error) }
       throw error
     }
     appendLock.withLock { _ in
       flushedUpTo = max(flushedUpTo, min(plan.target, nextOffset))
       lastFlushMillis = now
+    }
+  }
+
+  /// A segment that retention has dropped meanwhile needs no flush.
+  private static func sync(_ segment: LogSegment) throws(RoostError) {
+    do { try segment.sync() } catch {
+      if error.code != .notFound { throw error }
     }
   }
 
@@ -116,7 +125,11 @@ extension PartitionLog {
   /// whose delay is over. The number of segments dropped.
   @discardableResult
   public func retain(now: Int64) throws(RoostError) -> Int {
-    try changing { () throws(RoostError) in
+    let limits = config
+    if limits.cleanupDelete, limits.retentionMillis >= 0 {
+      try loadTimestamps(olderThan: now - limits.retentionMillis)
+    }
+    return try changing { () throws(RoostError) in
       var dropped = 0
       if settings.cleanupDelete {
         if settings.retentionMillis >= 0 {

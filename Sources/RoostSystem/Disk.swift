@@ -61,7 +61,7 @@ public protocol DiskFile: AnyObject, Sendable {
     throws(RoostError)
   /// Cuts the file, or grows it with zeros that cost no space.
   func truncate(to size: Int) throws(RoostError)
-  /// Reserves space and grows the file with zeros.
+  /// Reserves space, where the file system can, and grows the file with zeros if the range goes beyond its end.
   func allocate(_ range: Range<Int>) throws(RoostError)
   /// Makes contents and size durable, changes through mappings too (fdatasync). A failure is final: what was not
   /// written may be gone, and a second call that succeeds proves nothing.

@@ -124,7 +124,8 @@ public final class File: DiskFile {
     let (result, number) = SystemCall.retry {
       roost_fallocate(descriptor, off_t(range.lowerBound), off_t(range.count))
     }
-    if result != 0 { throw failure("reserve space for", number) }
+    // A file system that cannot is no reason to stop: it only means that a full disk shows later.
+    if result != 0, number != EOPNOTSUPP { throw failure("reserve space for", number) }
   }
 
   public func sync() throws(RoostError) {

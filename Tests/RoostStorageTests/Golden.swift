@@ -48,7 +48,6 @@ enum Golden {
     var config = LogConfig()
     config.segmentIndexBytes = 102_400
     config.retentionMillis = -1
-    config.cleanupCompact = partition.topic.hasPrefix("compact") || partition.topic.hasPrefix("__")
     switch partition.topic {
     case "simple":
       config.segmentBytes = 4096
