@@ -7,8 +7,8 @@ public enum Limits {
   /// Raft entries after which a snapshot is taken, and how many raft keeps behind it.
   static let raftSnapshotThreshold: UInt32 = 2048
   static let raftSnapshotTrailing: UInt32 = 128
-  /// Bytes of a raft segment when it is made. Larger entries get larger segments.
-  static let raftSegmentBytes: UInt32 = 4 << 20
+  /// Bytes of a raft segment when it is made: three are read at a start after a kill. Larger entries get larger ones.
+  static let raftSegmentBytes: UInt32 = 512 << 10
   /// Partitions that one CreateTopics or CreatePartitions request can make, as in Kafka.
   static let partitionsPerRequestMax = 10_000
   /// Topics, and settings of one topic, in one request.

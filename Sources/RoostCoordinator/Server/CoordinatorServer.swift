@@ -15,7 +15,7 @@ internal import Synchronization
 ///                                                               └──> store (its own thread) ──> disk
 ///
 /// `@unchecked Sendable`: everything mutable is confined to the loop, which the store's thread enters by `submit`;
-/// `network` is written once, before the listener is opened.
+/// `network` and `listener` are written once, before the store is started.
 public final class CoordinatorServer: @unchecked Sendable {
   /// What a server tells the process around it. Called on the loop, or on the store's thread for `failed`.
   public struct Hooks: Sendable {
@@ -47,6 +47,8 @@ public final class CoordinatorServer: @unchecked Sendable {
   private let hooks: Hooks
   private var loop: EventLoop { group.loops[0] }
   private var network: NetworkServer?
+  /// Borrowed; opened when it leads, so that what connects earlier waits in the kernel's queue and is not refused.
+  private var listener: Int32 = -1
 
   // Confined to the loop.
   private var core: CoordinatorCore
@@ -85,7 +87,7 @@ public final class CoordinatorServer: @unchecked Sendable {
       group: group, handler: self, apis: Self.served, settings: network,
       log: { hooks.log($0, $1) })
     self.network = server
-    try server.open(listener: "control", descriptor: descriptor)
+    self.listener = descriptor
     do {
       try store.start(self)
     } catch {
@@ -211,6 +213,11 @@ extension CoordinatorServer: MetadataStoreObserver {
       tellStatus()
       guard !wasReady else { return }
       wasReady = true
+      do {
+        try network?.open(listener: "control", descriptor: listener)
+      } catch {
+        return hooks.failed("the listener control cannot be opened: \(error)")
+      }
       hooks.ready()
     }
   }

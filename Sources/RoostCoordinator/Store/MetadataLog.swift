@@ -40,13 +40,13 @@ public final class MetadataLog: Sendable {
     public var endOffset: Int64
   }
 
-  private struct Batch {
+  fileprivate struct Batch {
     let baseOffset: Int64
     let lastOffset: Int64
     let bytes: [UInt8]
   }
 
-  private struct State {
+  fileprivate struct State {
     var image = MetadataImage()
     var epoch: Int32 = 0
     var endOffset: Int64 = 0
@@ -55,7 +55,7 @@ public final class MetadataLog: Sendable {
     var batches: [Batch] = []
   }
 
-  private let state = Mutex(State())
+  fileprivate let state = Mutex(State())
 
   public init() {}
 
@@ -222,5 +222,15 @@ public final class MetadataLog: Sendable {
     restored.startOffset = restored.batches.first?.baseOffset ?? snapshot.endOffset
     let whole = restored
     state.withLock { $0 = whole }
+  }
+}
+
+extension MetadataLog {
+  /// As after a snapshot with nothing behind it: for tests of brokers that are far behind.
+  func forgetAllBatches() {
+    state.withLock { state in
+      state.batches = []
+      state.startOffset = state.endOffset
+    }
   }
 }
