@@ -62,14 +62,16 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
   var failures: [String] = []
   private var lastToken: RequestToken = 0
   private var led: Int32?
+  private var hasLost = false
   private var outcomes: [(UInt64, AppendOutcome)] = []
   var commitsAtOnce = true
 
   init(
     _ settings: CoordinatorSettings = CoordinatorSettings(id: 1),
-    durable: MemoryStore.Durable = .init()
+    durable: MemoryStore.Durable = .init(),
+    seed: UInt64 = 42
   ) {
-    core = CoordinatorCore(settings, seed: 42)
+    core = CoordinatorCore(settings, seed: seed)
     store = MemoryStore(log: log, durable: durable)
     try! store.start(self)
     store.lead()
@@ -77,7 +79,7 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
   }
 
   func storeLeads(epoch: Int32) { led = epoch }
-  func storeFollows() {}
+  func storeFollows() { hasLost = true }
   func storeAppended(token: UInt64, outcome: AppendOutcome) { outcomes.append((token, outcome)) }
   func storeCommitted(endOffset: Int64) {}
   func storeFailed(_ message: String) { failures.append(message) }
@@ -93,6 +95,10 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
       let told = outcomes
       outcomes = []
       for (token, outcome) in told { core.appended(token, outcome) }
+      if hasLost {
+        hasLost = false
+        core.follow()
+      }
       let actions = core.takeActions()
       for action in actions {
         switch action {
@@ -128,12 +134,12 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
 
   static func incarnation(_ n: Int) -> RoostBase.UUID { RoostBase.UUID(high: 5, low: UInt64(n)) }
 
-  func register(_ id: Int32, incarnation: Int? = nil, clusterId: String = "")
-    -> BrokerRegistrationResponse
+  func registration(_ id: Int32, incarnation: Int, clusterId: String = "")
+    -> BrokerRegistrationRequest
   {
     var request = BrokerRegistrationRequest()
     request.brokerId = id
-    request.incarnationId = Self.incarnation(incarnation ?? Int(id))
+    request.incarnationId = Self.incarnation(incarnation)
     request.clusterId = clusterId
     var listener = BrokerRegistrationRequest.Listener()
     listener.name = "client"
@@ -147,6 +153,13 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
       feature.maxSupportedVersion = $0.most
       return feature
     }
+    return request
+  }
+
+  func register(_ id: Int32, incarnation: Int? = nil, clusterId: String = "")
+    -> BrokerRegistrationResponse
+  {
+    let request = registration(id, incarnation: incarnation ?? Int(id), clusterId: clusterId)
     guard case .register(let response)? = answer(.register(request)) else {
       fatalError("no answer")
     }

@@ -103,7 +103,8 @@ extension CoordinatorCore {
     case (true, _):
       if request.wantShutDown {
         response.shouldShutDown = true
-      } else if !request.wantFence, response.isCaughtUp {
+      } else if !request.wantFence, response.isCaughtUp, !broker.isInControlledShutdown {
+        // One that began to shut down serves again only as a new registration.
         unfence(broker, at: moment)
       }
     case (false, false):
@@ -206,7 +207,9 @@ extension CoordinatorCore {
       note(5, "broker \(broker.id) has died: \(request.reason)")
       if !broker.isFenced { fence(broker, at: moment) }
     }
-    answer(token, .brokerDied(BrokerDiedResponse()))
+    var response = BrokerDiedResponse()
+    response.errorMessage = nil
+    answer(token, .brokerDied(response))
   }
 
   mutating func expireSessions(at moment: Moment) {

@@ -78,6 +78,11 @@ public struct CoordinatorCore: Sendable {
 
   public var isLeading: Bool { image != nil }
 
+  /// It leads, and everything it has decided is committed.
+  public var isSettled: Bool {
+    if case .leading(let leading) = state { leading.pending.isEmpty } else { false }
+  }
+
   /// The actions since the last call, to be done in order.
   public mutating func takeActions() -> [CoordinatorAction] {
     defer { actions = [] }
@@ -203,6 +208,14 @@ public struct CoordinatorCore: Sendable {
   }
 
   mutating func randomId() -> UUID { UUID.random(using: &generator) }
+
+  /// An id that no topic has.
+  mutating func newTopicId() -> UUID {
+    while true {
+      let id = randomId()
+      if !leading.image.topics.contains(id) { return id }
+    }
+  }
 
   mutating func note(_ severity: Int32, _ text: String) {
     actions.append(.note(severity: severity, text))

@@ -26,7 +26,7 @@ extension CoordinatorCore {
       }
       do {
         let plan = try TopicPlanner(image: leading.image, settings: settings)
-          .plan(topic, id: randomId())
+          .plan(topic, id: newTopicId())
         records += plan.records
         response.topics.append(result(of: plan))
       } catch {
@@ -72,6 +72,7 @@ extension CoordinatorCore {
     var result = CreateTopicsResponse.CreatableTopicResult()
     result.errorMessage = nil
     result.name = plan.name
+    result.errorMessage = nil
     result.topicId = plan.id
     result.numPartitions = Int32(plan.replicas.count)
     result.replicationFactor = Int16(plan.replicas.first?.count ?? 0)
@@ -111,7 +112,7 @@ extension CoordinatorCore {
     for topic in missing {
       do {
         let plan = try TopicPlanner(image: leading.image, settings: settings)
-          .plan(topic.creatable, id: randomId())
+          .plan(topic.creatable, id: newTopicId())
         if propose(plan.records, at: moment) {
           note(6, "creates topic \(plan.name) of the spec with \(plan.replicas.count) partitions")
         }

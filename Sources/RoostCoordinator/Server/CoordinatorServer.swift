@@ -211,15 +211,20 @@ extension CoordinatorServer: MetadataStoreObserver {
       fetches.isLeading = true
       act()
       tellStatus()
-      guard !wasReady else { return }
-      wasReady = true
-      do {
-        try network?.open(listener: "control", descriptor: listener)
-      } catch {
-        return hooks.failed("the listener control cannot be opened: \(error)")
-      }
-      hooks.ready()
+      openWhenSettled()
     }
+  }
+
+  /// Serves from the first time that it leads and what it wrote first (a new cluster's id) is committed.
+  private func openWhenSettled() {
+    guard !wasReady, core.isSettled else { return }
+    wasReady = true
+    do {
+      try network?.open(listener: "control", descriptor: listener)
+    } catch {
+      return hooks.failed("the listener control cannot be opened: \(error)")
+    }
+    hooks.ready()
   }
 
   public func storeFollows() {
@@ -236,6 +241,7 @@ extension CoordinatorServer: MetadataStoreObserver {
     loop.submit { [self] in
       core.appended(token, outcome)
       act()
+      openWhenSettled()
     }
   }
 
