@@ -15,8 +15,16 @@ ON_ONE_BROKER = ("00-api-versions", "01-topics", "02-configs", "03-produce", "04
 ON_A_FRESH_BROKER = ("16-extras",)
 # Not played: the list says why. Three nodes with three replicas of each partition; SASL and ACLs.
 NOT_PLAYED = {"20-cluster", "30-sasl", "31-acl", "32-acl-admin", "33-tokens"}
-# As the recorded broker was set up, where Roost has the setting.
-CONFIG = {"log.retention.ms": -1}
+# As the recorded broker was set up.
+CONFIG = {
+    "log.retention.ms": -1, "log.retention.check.interval.ms": 3600000,
+    "offsets.topic.num.partitions": 4, "offsets.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 4, "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
+    "share.coordinator.state.topic.num.partitions": 4, "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    "group.initial.rebalance.delay.ms": 0, "group.max.size": 4, "group.consumer.max.size": 4,
+}
 INVALID_REPLICATION_FACTOR = 38
 SASL_AND_ACL_KEYS = {17, 29, 30, 31, 36}
 SHOWN = int(os.environ.get("ROOST_REPLAY_SHOWN", "40"))
