@@ -34,6 +34,7 @@ struct BrokerSettings: Sendable {
   init(_ slice: BrokerSlice) {
     var given: [String: String] = [:]
     for setting in slice.config { given[setting.name] = setting.value }
+    given.merge(Self.fromSpec(slice)) { stated, _ in stated }
     self.init(given)
     if rack == nil { rack = slice.rack }
   }
@@ -60,6 +61,22 @@ struct BrokerSettings: Sendable {
     Self.read(given, "connections.max.idle.ms", &connectionsMaxIdleMillis)
     Self.read(given, "log.segment.delete.delay.ms", &fileDeleteDelayMillis)
     Self.read(given, "num.recovery.threads.per.data.dir", &recoveryThreads)
+  }
+
+  /// What Kafka has among its settings and Roost elsewhere in the spec: shown as if it had been given.
+  private static func fromSpec(_ slice: BrokerSlice) -> [String: String] {
+    let bound = slice.listeners.map { "\($0.name)://\($0.host):\($0.port)" }
+    let advertised = slice.listeners.map {
+      "\($0.name)://\($0.advertisedHost):\($0.advertisedPort)"
+    }
+    return [
+      "broker.id": "\(slice.brokerId)",
+      "node.id": "\(slice.brokerId)",
+      "process.roles": "broker",
+      "log.dirs": slice.directory,
+      "listeners": bound.joined(separator: ","),
+      "advertised.listeners": advertised.joined(separator: ","),
+    ]
   }
 
   /// A value that does not parse keeps the default: the spec was checked before it got here.

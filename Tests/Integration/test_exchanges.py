@@ -95,6 +95,11 @@ def test_the_list_accounts_for_every_scenario(entries):
     assert all(entry.kind == "not built" for entry in entries if entry.scenario in NOT_PLAYED)
 
 
+def test_intended_differences_are_documented(entries, root):
+    document = (root / "docs" / "differences.md").read_text()
+    assert [(entry.line, entry.reason) for entry in agreement.undocumented(entries, document)] == []
+
+
 def test_what_is_not_played_still_cannot_be(broker):
     """Fails once replicas or SASL are offered: then those scenarios are to be played."""
     topic = {"name": "replicated", "numPartitions": 1, "replicationFactor": 3}

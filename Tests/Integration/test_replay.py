@@ -255,6 +255,28 @@ def test_an_entry_is_stale_where_nothing_differs():
     assert not verdict(line(first.seq) + "\n" + line(9999, scenario="01-topics"), different)[1].failures
 
 
+def test_an_entry_may_say_what_roost_answers():
+    different = ({"a": 1}, {"a": 2})
+    first, _ = verdict("", different)
+    assert not verdict(line(first.seq, fields="/a=2"), different)[1].failures
+    assert verdict(line(first.seq, fields="/a=3"), different)[1].failures
+
+
+def test_of_a_race_either_outcome_is_right():
+    first, _ = verdict("", ({"a": 1}, {"a": 2}))
+    race = line(first.seq, "race")
+    assert not verdict(race, ({"a": 1}, {"a": 2}))[1].failures
+    assert not verdict(race, ({"a": 1}, {"a": 1}))[1].failures
+    assert verdict(race, ({"b": 1}, {"b": 2}))[1].failures
+
+
+def test_a_difference_must_be_in_the_document():
+    document = "| what | Kafka | Roost | why |\n|---|---|---|---|\n| a reason | x | y | z |\n"
+    entries = agreement.parse(line(1) + "\n" + line(2, "not built"))
+    assert agreement.undocumented(entries, document) == []
+    assert agreement.undocumented(entries, "") == entries[:1]
+
+
 @pytest.mark.parametrize("text", ["one\ttwo", line(1, "because"), line("12-"), line(1, fields="")])
 def test_an_entry_that_says_nothing_is_refused(text):
     with pytest.raises(ValueError):

@@ -6,16 +6,19 @@ Columns, with a tab between them:
     exchanges  sequence numbers, ranges of them, and APIs with or without versions: `12,20-30,Fetch,Produce 0-2`; or
                `all`, for a scenario that is not played
     kind       `difference`: intended, and described in docs/differences.md
+               `race`: either is right, the recorded answer and the other one
                `not built`: this release lacks what the exchange needs
-    fields     the paths that differ, separated by spaces; `*` stands for the rest of a path, alone for everything
-    reason     in words
+    fields     the paths that differ, separated by spaces; `path=value` (in JSON) where Roost's value is known; `*` at
+               the end stands for the rest of a path, alone for everything
+    reason     in words; of a difference it begins with `what` it is in docs/differences.md, and a colon or nothing more
 """
 import dataclasses
+import json
 import pathlib
 import re
 
 LIST = pathlib.Path(__file__).parent / "not-compared.tsv"
-KINDS = ("difference", "not built")
+KINDS = ("difference", "race", "not built")
 PART = re.compile(r"\d+(-\d+)?|[A-Z]\w+( \d+(-\d+)?)?")
 
 
@@ -47,7 +50,9 @@ class Entry:
 
     def explains(self, difference):
         for field in self.fields:
-            if field in ("*", difference.path) or field.endswith("*") and difference.path.startswith(field[:-1]):
+            path, equals, value = field.partition("=")
+            if (path in ("*", difference.path) or path.endswith("*") and difference.path.startswith(path[:-1])) and (
+                    not equals or json.loads(value) == difference.got):
                 self.used.add(field)
                 return True
         return False
@@ -63,6 +68,13 @@ def matches(part, request):
 def within(number, part):
     low, _, high = part.partition("-")
     return int(low) <= number <= int(high or low)
+
+
+def undocumented(entries, document):
+    """The entries of intended differences that the document does not name in its first column."""
+    rows = [line.split("|") for line in document.splitlines() if line.startswith("|")]
+    named = {row[1].strip() for row in rows if len(row) > 2}
+    return [entry for entry in entries if entry.kind == "difference" and entry.reason.partition(": ")[0] not in named]
 
 
 def parse(text):
@@ -104,11 +116,11 @@ def judge(scenario, results, entries):
         elif not result.differences:
             counts["equal"] += 1
             failures += [f"not-compared.tsv line {entry.line} is stale: {request.title} is equal"
-                         for entry in listed if entry.names(request)]
+                         for entry in listed if entry.names(request) and entry.kind != "race"]
         elif judge_different(result, listed, failures):
             kinds = {entry.kind for entry in listed if request in entry.seen}
             counts["not built" if "not built" in kinds else "difference"] += 1
-    failures += [failure for entry in entries for failure in stale(entry)]
+    failures += [failure for entry in entries if entry.kind != "race" for failure in stale(entry)]
     return Verdict(counts["equal"], counts["difference"], counts["not built"], failures)
 
 
