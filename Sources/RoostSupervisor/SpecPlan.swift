@@ -23,10 +23,11 @@ extension ClusterPlan {
     for coordinator in spec.coordinators where coordinator.host == host {
       processes.append(try builder.coordinator(coordinator))
     }
-    for plugin in spec.plugins { processes.append(try builder.plugin(plugin)) }
     for broker in spec.brokers where broker.host == host {
       processes.append(try builder.broker(broker))
     }
+    // Last: they are ready soonest.
+    for plugin in spec.plugins { processes.append(try builder.plugin(plugin)) }
     guard processes.contains(where: { !$0.id.role.isPlugin }) else {
       throw RoostError(
         .invalid, "\(spec.file) has no coordinator and no broker for the host \(host)")
