@@ -63,14 +63,17 @@ struct FrameReader {
 
   /// Sees to a block with room behind `end`. False: over the budget.
   private mutating func prepare(pool: inout BlockPool) -> Bool {
-    if block == nil {
-      if pool.budget.isOver { return false }
-      block = pool.take(max(NetworkLimits.scratchBytes, min(recent, wantedMax)))
-      start = 0
-      end = 0
-      return true
+    if block != nil, start < end { return makeRoom(pool: &pool) }
+    (start, end) = (0, 0)
+    if block != nil {
+      if isKnownUniquelyReferenced(&block) { return true }
+      // Whoever holds a lease keeps the block; what comes next gets another.
+      block?.charge()
+      block = nil
     }
-    return makeRoom(pool: &pool)
+    if pool.budget.isOver { return false }
+    block = pool.take(max(NetworkLimits.scratchBytes, min(recent, wantedMax)))
+    return true
   }
 
   private var wantedMax: Int { NetworkLimits.pooledBlockBytesMax }

@@ -167,6 +167,27 @@ import Testing
     test.stop()
   }
 
+  @Test func framesOfManySizesStayWholeWhileOthersAreHeld() throws {
+    let kept = KeptFrames()
+    let test = try TestServer { kept.add($0) }
+    let client = try test.connect()
+    var random = SeededRandom(5)
+    let bodies = (0..<100).map { n in
+      [UInt8](repeating: UInt8(n), count: Int.random(in: 0...1 << (n % 19), using: &random))
+    }
+    for (n, body) in bodies.enumerated() { client.send(request(correlation: Int32(n), body: body)) }
+    waitUntil { kept.count == bodies.count }
+    #expect(kept.bodies() == bodies)
+    kept.release()
+    for n in bodies.indices {
+      let answer = client.answer()
+      #expect(answer?.correlationId == n)
+      #expect(answer?.body == Array(bodies[n].prefix(1)))
+    }
+    waitUntil { test.server.requestMemory == 0 }
+    test.stop()
+  }
+
   @Test(arguments: [70_000, 200_000, 1_100_000, 6_000_000])
   func largeFramesArriveWhole(size: Int) throws {
     let test = try TestServer()
