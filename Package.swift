@@ -181,7 +181,7 @@ module("RoostCLI", ["RoostBase", "RoostSystem"])
 module("RoostSpec", ["RoostBase", "CYAML"])
 module(
   "RoostSupervisor",
-  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "RoostSpec"])
+  ["RoostBase", "RoostSystem", "RoostWire", "RoostMessagesPrivate", "RoostSpec", "CSystemd"])
 module(
   "RoostClient",
   [

@@ -37,8 +37,7 @@ public final class Supervisor {
   private let spawner: Spawner
   private let signals: SignalFD
   private let notifyServer: NotifyServer
-  private let upward: NotifyClient?
-  private let watchdogMillis: Int64?
+  private let upward = ServiceManager()
   private var nextPing: Int64 = 0
   private let controlSocket: BoundSocket
   var controlDescriptor: Int32 { controlSocket.descriptor }
@@ -83,8 +82,6 @@ public final class Supervisor {
       logLevel: options.logLevel, logFormat: options.logFormat)
     notifyServer = try NotifyServer(path: plan.directories.notifySocket)
     controlSocket = try BoundSocket(unixPath: plan.directories.controlSocket)
-    upward = NotifyClient(path: options.environment["NOTIFY_SOCKET"])
-    watchdogMillis = Self.watchdog(options.environment)
     deaths = DeathReporter(sockets: plan.coordinatorSockets, log: log)
     records = ChildRecordFile(path: plan.directories.childRecords, cluster: plan.cluster)
     let toJournal = log.isJournal
@@ -95,11 +92,6 @@ public final class Supervisor {
         logPath: toJournal ? nil : "\(plan.directories.log)/\(process.id).log")
     }
     try controlSocket.open()
-  }
-
-  private static func watchdog(_ environment: [String: String]) -> Int64? {
-    if let pid = environment["WATCHDOG_PID"], Int32(pid) != HostFiles.processId() { return nil }
-    return environment["WATCHDOG_USEC"].flatMap { Int64($0) }.map { max($0 / 3000, 1) }
   }
 
   var now: Int64 { MonotonicClock.millis() }
@@ -162,14 +154,14 @@ public final class Supervisor {
   private var nextDeadline: Int64? {
     [
       core.nextDeadline, deaths.nextDeadline, statusQueries.map(\.deadline).min(),
-      watchdogMillis == nil ? nil : nextPing,
+      upward.pingMillis == nil ? nil : nextPing,
     ].compactMap { $0 }.min()
   }
 
   private func pingUpward() {
-    guard let watchdogMillis, now >= nextPing else { return }
-    nextPing = now + watchdogMillis
-    upward?.send([("WATCHDOG", "1")])
+    guard let pingMillis = upward.pingMillis, now >= nextPing else { return }
+    nextPing = now + pingMillis
+    upward.notify([("WATCHDOG", "1")])
   }
 
   private func readSignals() {
@@ -205,6 +197,10 @@ public final class Supervisor {
         log.debug("a notification of process \(received.pid), which is no child, is left out")
         continue
       }
+      // A child that needs longer to start or stop makes roostd need longer.
+      if let micros = received.message.extendTimeoutMicros, core.phaseName != "ready" {
+        upward.notify([("EXTEND_TIMEOUT_USEC", "\(micros)")])
+      }
       tell(.process(child.plan.id, .notified(received.message)))
     }
   }
@@ -239,10 +235,10 @@ public final class Supervisor {
       do { try leftovers[pid]?.handle.send(signal: signal) } catch { log.error("\(error)") }
     case .bindListeners: bindListeners()
     case .announceReady: announceReady()
-    case .announceStopping: upward?.send([("STOPPING", "1")])
+    case .announceStopping: upward.notify([("STOPPING", "1")])
     case .announceStatus(let text):
       statusText = text
-      upward?.send([("STATUS", text)])
+      upward.notify([("STATUS", text)])
     case .log(let severity, let text): log.log(severity, text)
     case .finish(let code, let reason): finish(code, reason)
     }
@@ -317,7 +313,7 @@ public final class Supervisor {
 
   private func announceReady() {
     let millis = now - startedAt
-    upward?.send([("READY", "1"), ("STATUS", core.statusText)])
+    upward.notify([("READY", "1"), ("STATUS", core.statusText)])
     log.notice(
       "cluster \(plan.cluster) is ready after \(millis) ms",
       [("MESSAGE_ID", MessageId.clusterReady)])
