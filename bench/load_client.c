@@ -146,7 +146,9 @@ static void *consume_all(void *argument) {
   rd_kafka_message_t *messages[1000];
   uint64_t start = 0, end = 0;
   while (c->received < count) {
-    ssize_t n = rd_kafka_consume_batch_queue(queue, QUIET_MILLIS, messages, 1000);
+    // It waits for as many as it is asked for: never for more than are still to come.
+    size_t left = count - c->received;
+    ssize_t n = rd_kafka_consume_batch_queue(queue, QUIET_MILLIS, messages, left < 1000 ? left : 1000);
     if (n <= 0) DIE("load_client: only %zu of %zu messages came", c->received, count);
     if (!start) start = now_nanos();
     for (ssize_t i = 0; i < n; i++) {
