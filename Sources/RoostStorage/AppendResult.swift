@@ -22,7 +22,7 @@ public struct AppendInfo: Sendable, Equatable {
   /// Kafka answers it.
   public var logAppendTimeMillis: Int64
   public var logStartOffset: Int64
-  /// A new segment was begun: a flush of the old one is due (`PartitionLog.flush(before:)`, on a thread that may wait).
+  /// A new segment was begun: a flush of the old one is due (`PartitionLog.flushRolled`, on a thread that may wait).
   public var rolled: Bool
   /// `flush.messages` or `flush.ms` asks for a flush before this is acknowledged.
   public var flushDue: Bool
