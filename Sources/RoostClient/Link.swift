@@ -25,6 +25,7 @@ final class Link: EventSource, @unchecked Sendable {
   private let loop: EventLoop
   private let descriptor: Int32
   private var state: State = .open
+  private let room: UnsafeMutableRawBufferPointer
   private var input: [UInt8] = []
   private var output: [UInt8] = []
   private var sent = 0
@@ -49,6 +50,7 @@ final class Link: EventSource, @unchecked Sendable {
     } catch {
       throw ClientError(.connection, "\(error)")
     }
+    room = .allocate(byteCount: ClientLimits.receiveBytes, alignment: 16)
     super.init()
     do throws(RoostError) {
       // Writable at once, or when the connection is there.
@@ -63,6 +65,8 @@ final class Link: EventSource, @unchecked Sendable {
     }
     state = .connecting(timer, opened)
   }
+
+  deinit { room.deallocate() }
 
   /// On the loop. Sends a request; `done` is called once, with the answer behind its header length or an error.
   ///
@@ -166,26 +170,16 @@ final class Link: EventSource, @unchecked Sendable {
   }
 
   private func receive() {
-    let used = input.count
-    let room = ClientLimits.receiveBytes
-    var transfer = Transfer.wouldBlock
-    input.reserveCapacity(used + room)
-    input.append(contentsOf: repeatElement(0, count: room))
-    input.withUnsafeMutableBytes { bytes in
-      // The array is not empty, so it has an address.
-      let at = bytes.baseAddress.unsafelyUnwrapped + used
-      transfer = Socket.receive(descriptor, into: at, capacity: room)
-    }
-    switch transfer {
+    // There is memory as long as the connection is open.
+    let room = room.baseAddress.unsafelyUnwrapped
+    switch Socket.receive(descriptor, into: room, capacity: ClientLimits.receiveBytes) {
+    case .bytes(0):
+      close(ClientError(.connection, "\(endpoint) closed the connection"))
     case .bytes(let count):
-      input.removeLast(room - count)
-      if count == 0 {
-        return close(ClientError(.connection, "\(endpoint) closed the connection"))
-      }
+      input.append(contentsOf: UnsafeRawBufferPointer(start: room, count: count))
       takeFrames()
-    case .wouldBlock: input.removeLast(room)
+    case .wouldBlock: break
     case .failed(let number):
-      input.removeLast(room)
       let error = RoostError.systemCall("receive from \(endpoint)", errno: number)
       close(ClientError(.connection, "\(error)"))
     }

@@ -62,11 +62,17 @@ extension Commands {
   private static func chosen(
     _ arguments: Arguments, _ topic: String, _ consumer: Consumer
   ) async throws -> [TopicPartition] {
+    let all = try await consumer.partitions(of: topic)
     let texts = arguments.all("partition")
-    guard !texts.isEmpty else { return try await consumer.partitions(of: topic) }
+    guard !texts.isEmpty else { return all }
     let numbers = try texts.map { text in
       guard let number = Int32(text), number >= 0 else {
         throw UsageError("the option --partition takes a number from 0, not \"\(text)\"")
+      }
+      guard all.contains(TopicPartition(topic, number)) else {
+        throw RoostError(
+          .notFound,
+          "the topic \(topic) has no partition \(number), only 0 to \(all.count - 1)")
       }
       return number
     }

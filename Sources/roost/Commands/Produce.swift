@@ -23,7 +23,7 @@ extension Commands {
         "compression", short: "z", value: "CODEC",
         help: "none, gzip, snappy, lz4 or zstd (default none)"),
       .init("linger", value: "MILLIS", help: "How long a batch waits for more (default 5)"),
-      .init("batch-size", value: "BYTES", help: "The size of a batch (default 16384)"),
+      .init("batch-size", value: "BYTES", help: "The size of a batch (default 131072)"),
       .init(
         "no-idempotence",
         help: "Repeats may write twice; topics with a partitioner plugin need it"),
@@ -87,6 +87,8 @@ extension Commands {
     _ arguments: Arguments
   ) throws -> ProducerConfiguration {
     var configuration = ProducerConfiguration()
+    // More than Kafka's 16 KiB: lines come in bulk, and one batch of a partition is on its way at a time.
+    configuration.batchBytes = 131_072
     switch try arguments.choice("acks", of: ["0", "1", "all", "-1"]) {
     case "0": configuration.acks = .none
     case "1": configuration.acks = .leader
