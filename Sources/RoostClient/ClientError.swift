@@ -31,7 +31,10 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
   /// An error code with the broker's own words, where it sent some: "cannot WHAT: words (CODE)".
   public static func server(_ code: Int16, _ message: String?, _ what: String) -> ClientError {
     let code = ErrorCode(rawValue: code)
-    let words = message.flatMap { $0.isEmpty ? nil : "\($0) (\(code))" }
+    let words = message.flatMap { text -> String? in
+      guard !text.isEmpty else { return nil }
+      return "\(text.hasSuffix(".") ? String(text.dropLast()) : text) (\(code))"
+    }
     return ClientError(.server(code), "cannot \(what): \(words ?? explanation(code))")
   }
 

@@ -77,9 +77,12 @@ extension Commands {
         ]))
     }
     if let error = tally.firstError {
+      let isAboutIdempotence = error.message.contains("enable.idempotence=false")
+      let advice = isAboutIdempotence ? "; --no-idempotence does that" : ""
       throw RoostError(
         .unavailable,
-        "\(taken - tally.delivered) of \(taken) records were not written; the first: \(error)")
+        "\(taken - tally.delivered) of \(taken) records were not written; the first: \(error)\(advice)"
+      )
     }
   }
 
