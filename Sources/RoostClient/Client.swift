@@ -23,7 +23,7 @@ public actor Client {
   private var topics: [String: (info: TopicInfo, atMillis: Int64)] = [:]
   private var links: [Endpoint: Link] = [:]
   private var openings: [Endpoint: [CheckedContinuation<Result<Link, ClientError>, Never>]] = [:]
-  private var failures: [Endpoint: Int] = [:]
+  private var hasConnected = false
   private var isClosed = false
   private var generator = SystemRandomNumberGenerator()
 
@@ -167,7 +167,8 @@ public actor Client {
   public func retrying<Value: Sendable>(
     _ body: @Sendable () async throws(ClientError) -> Value
   ) async throws(ClientError) -> Value {
-    let deadline = now + configuration.apiTimeoutMillis
+    let begun = now
+    let deadline = begun + configuration.apiTimeoutMillis
     var attempt = 0
     while true {
       do throws(ClientError) {
@@ -176,7 +177,9 @@ public actor Client {
         attempt += 1
         let backoff = Backoff(firstMillis: configuration.retryBackoffMillis)
         let pause = backoff.millis(attempt: attempt, using: &generator)
-        guard error.isRetriable, !isClosed, now + pause < deadline else { throw error }
+        let end =
+          hasConnected ? deadline : min(deadline, begun + configuration.bootstrapTimeoutMillis)
+        guard error.isRetriable, !isClosed, now + pause < end else { throw error }
         await self.pause(millis: pause)
       }
     }
@@ -239,7 +242,10 @@ extension Client {
     } catch {
       result = .failure(error)
     }
-    if case .success(let link) = result { links[endpoint] = link }
+    if case .success(let link) = result {
+      links[endpoint] = link
+      hasConnected = true
+    }
     for waiting in openings.removeValue(forKey: endpoint) ?? [] {
       waiting.resume(returning: result)
     }

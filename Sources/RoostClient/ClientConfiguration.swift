@@ -10,6 +10,8 @@ public struct ClientConfiguration: Sendable {
   public var requestTimeoutMillis: Int64 = 30_000
   /// default.api.timeout.ms: how long a whole operation may take, its retries included.
   public var apiTimeoutMillis: Int64 = 60_000
+  /// How long to try for the first connection of all; the API's time holds as soon as a broker has been reached.
+  public var bootstrapTimeoutMillis: Int64 = 60_000
   /// socket.connection.setup.timeout.ms
   public var connectTimeoutMillis: Int64 = 10_000
   /// retry.backoff.ms: doubles with each attempt, up to a second.

@@ -18,7 +18,10 @@ extension Command.Option {
 enum Bootstrap {
   /// A client for the cluster that the options name, or the one that runs here.
   static func client(_ arguments: Arguments) throws -> Client {
-    try Client(ClientConfiguration(bootstrapServers: try servers(arguments)))
+    var configuration = ClientConfiguration(bootstrapServers: try servers(arguments))
+    // A person waits: long enough for a broker that is starting, no longer.
+    configuration.bootstrapTimeoutMillis = 3_000
+    return try Client(configuration)
   }
 
   private static func servers(_ arguments: Arguments) throws(RoostError) -> [String] {
