@@ -1,1 +1,0 @@
-../../Tests/RoostBrokerTests/BrokerHarness.swift

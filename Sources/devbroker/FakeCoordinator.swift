@@ -1,1 +1,0 @@
-../../Tests/RoostBrokerTests/FakeCoordinator.swift
