@@ -1,5 +1,6 @@
 """The scenarios recorded from Kafka 4.3.1, played against Roost: every exchange is equal, or listed with its reason."""
 import os
+import re
 
 import pytest
 
@@ -13,8 +14,10 @@ ON_ONE_BROKER = ("00-api-versions", "01-topics", "02-configs", "03-produce", "04
                  "07-find-coordinator", "08-classic-groups", "09-consumer-groups", "10-offsets", "11-transactions",
                  "12-admin", "13-share-groups", "14-streams-groups", "15-framing")
 ON_A_FRESH_BROKER = ("16-extras",)
-# Not played: the list says why. Three nodes with three replicas of each partition; SASL and ACLs.
-NOT_PLAYED = {"20-cluster", "30-sasl", "31-acl", "32-acl-admin", "33-tokens"}
+ON_THREE_BROKERS = ("20-cluster",)
+PLAYED = {*ON_ONE_BROKER, *ON_A_FRESH_BROKER, *ON_THREE_BROKERS}
+# SASL and ACLs: the list says why.
+NOT_PLAYED = {"30-sasl", "31-acl", "32-acl-admin", "33-tokens"}
 # As the recorded broker was set up.
 CONFIG = {
     "log.retention.ms": -1, "log.retention.check.interval.ms": 3600000,
@@ -25,16 +28,15 @@ CONFIG = {
     "share.coordinator.state.topic.min.isr": 1,
     "group.initial.rebalance.delay.ms": 0, "group.max.size": 4, "group.consumer.max.size": 4,
 }
-INVALID_REPLICATION_FACTOR = 38
 SASL_AND_ACL_KEYS = {17, 29, 30, 31, 36}
 SHOWN = int(os.environ.get("ROOST_REPLAY_SHOWN", "40"))
 
 
 class Broker:
-    """One cluster of one broker, and the scenarios that it has played."""
+    """A cluster, and the scenarios that it has played."""
 
-    def __init__(self, cluster):
-        self.playback = Playback(("127.0.0.1", cluster.ports[0]))
+    def __init__(self, ports):
+        self.playback = Playback(*(("127.0.0.1", port) for port in ports))
         self.results = {}
 
     def results_of(self, name, order):
@@ -46,12 +48,15 @@ class Broker:
         return self.results[name]
 
 
-def fresh(tree):
-    ports = free_ports(1)
-    with Cluster(tree, spec_text(ports, name="replay", config=CONFIG)) as cluster:
-        cluster.ports = ports
+def fresh(tree, brokers=1, config=CONFIG):
+    """A cluster as the recorded ones were: of three nodes each has a rack."""
+    ports = free_ports(brokers)
+    text = spec_text(ports, name="replay", config=config)
+    if brokers > 1:
+        text = re.sub(r"id: (\d), host: here, listeners", r"id: \1, host: here, rack: rack\1, listeners", text)
+    with Cluster(tree, text) as cluster:
         cluster.up()
-        yield Broker(cluster)
+        yield Broker(ports)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,11 @@ def broker(tree):
 @pytest.fixture(scope="module")
 def other_broker(tree):
     yield from fresh(tree)
+
+
+@pytest.fixture(scope="module")
+def three_brokers(tree):
+    yield from fresh(tree, brokers=3, config={"log.retention.ms": -1})
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +99,14 @@ def test_scenario_on_a_fresh_broker(other_broker, entries, name):
     check(*other_broker.results_of(name, ON_A_FRESH_BROKER), entries)
 
 
+@pytest.mark.parametrize("name", ON_THREE_BROKERS)
+def test_scenario_on_three_brokers(three_brokers, entries, name):
+    check(*three_brokers.results_of(name, ON_THREE_BROKERS), entries)
+
+
 def test_the_list_accounts_for_every_scenario(entries):
     assert {entry.scenario for entry in entries if entry.exchanges == "all"} == NOT_PLAYED
-    assert {entry.scenario for entry in entries} <= {*ON_ONE_BROKER, *ON_A_FRESH_BROKER, *NOT_PLAYED}
+    assert {entry.scenario for entry in entries} <= PLAYED | NOT_PLAYED
     assert all(entry.kind == "not built" for entry in entries if entry.scenario in NOT_PLAYED)
 
 
@@ -101,8 +116,5 @@ def test_intended_differences_are_documented(entries, root):
 
 
 def test_what_is_not_played_still_cannot_be(broker):
-    """Fails once replicas or SASL are offered: then those scenarios are to be played."""
-    topic = {"name": "replicated", "numPartitions": 1, "replicationFactor": 3}
-    answer = broker.playback.ask("CreateTopics", 7, {"topics": [topic], "timeoutMs": 10000})
-    assert answer["topics"][0]["errorCode"] == INVALID_REPLICATION_FACTOR
+    """Fails once SASL or ACLs are offered: then those scenarios are to be played."""
     assert broker.playback.offered.keys().isdisjoint(SASL_AND_ACL_KEYS)

@@ -1,5 +1,6 @@
 """Sends a scenario's requests over real sockets, as they were sent to Kafka, and compares what comes back."""
 import dataclasses
+import re
 import socket
 import struct
 import time
@@ -14,8 +15,11 @@ WAIT_SECONDS = 10
 # A request that is to be left waiting while another connection goes on: the broker must have taken it in before.
 HEADSTART_SECONDS = 0.05
 RECORDED_HOST, RECORDED_PORT, RECORDED_CLUSTER = "localhost", 29092, "GoldenWireClusterAAAAAA"
+# Of the recording with three nodes.
+RECORDED_PORTS = (29192, 29292, 29392)
 API_VERSIONS = 18
 CLOSED = "closed"
+INVALID_REPLICATION_FACTOR = 38
 # What every broker counts for itself.
 OWN_VALUES = {"ApiVersions": ["/finalizedFeaturesEpoch"], "InitProducerId": ["/producerId"]}
 
@@ -78,40 +82,51 @@ class Result:
     differences: list | None
 
 
-class Playback:
-    """A fresh broker and what its answers have told so far. Scenarios are played in the order of the recordings."""
+class CannotGoOn(Exception):
+    """What the rest of the scenario stands on cannot be done here."""
 
-    def __init__(self, address):
-        self.address = address
+
+class Playback:
+    """Fresh brokers and what their answers have told so far. Scenarios are played in the order of the recordings.
+
+    With several addresses, the first is node 1, and so on: connections to node 2 are named `b2:something`.
+    """
+
+    def __init__(self, *addresses):
+        self.addresses = addresses
         self.messages = wirecodec.load()
         self.names = {m.key: name.removesuffix("Request") for name, m in self.messages.items()
                       if name.endswith("Request") and m.key is not None}
         self.variables = Variables()
         self.connections = {}
         self.offered = self.ask_offered()
-        host, port = address
-        self.environment = {RECORDED_HOST: host, RECORDED_PORT: port, RECORDED_CLUSTER: self.ask_cluster_id()}
+        recorded_ports = RECORDED_PORTS if len(addresses) > 1 else (RECORDED_PORT,)
+        self.environment = {recorded: port for recorded, (_, port) in zip(recorded_ports, addresses)}
+        self.environment |= {RECORDED_HOST: addresses[0][0], RECORDED_CLUSTER: self.ask_cluster_id()}
 
     def play(self, scenario):
         """Results in the order of the answers."""
-        results, unsent, is_quiet = [], set(), True
+        results, unsent, is_quiet, is_over = [], set(), True, False
         for at, step in enumerate(scenario.steps):
-            if step.kind == "event":
-                if not (is_quiet and step.subject.text == "sleep"):
-                    self.perform(step.subject)
+            subject = step.subject
+            if step.kind == "receive":
+                results.append(Result(subject, None if subject.seq in unsent else self.receive(subject)))
+            elif is_over:
+                unsent.add(subject.raw["seq"])
+            elif step.kind == "event":
+                try:
+                    if not (is_quiet and subject.text == "sleep"):
+                        self.perform(subject, follows_unsent=at > 0 and scenario.steps[at - 1].subject.raw["seq"] in unsent)
+                except CannotGoOn:
+                    is_over = True
                 is_quiet = True
-            elif step.kind == "send":
-                if not self.is_offered(step.subject) or not self.send(step.subject):
-                    unsent.add(step.subject.seq)
-                    continue
+            elif not self.is_offered(subject) or not self.send(subject):
+                unsent.add(subject.seq)
+            else:
                 is_quiet = False
                 following = scenario.steps[at + 1].subject
-                if following is not step.subject and following.raw.get("conn") != step.subject.conn:
+                if following is not subject and following.raw.get("conn") != subject.conn:
                     time.sleep(HEADSTART_SECONDS)
-            elif step.subject.seq in unsent:
-                results.append(Result(step.subject, None))
-            else:
-                results.append(Result(step.subject, self.receive(step.subject)))
         for name in list(self.connections):
             self.drop(name)
         return results
@@ -125,13 +140,13 @@ class Playback:
 
     # --- requests of our own
 
-    def ask(self, api, version, body):
+    def ask(self, api, version, body, node=1):
         """One request on a connection of its own; the decoded answer."""
         message = self.messages[api + "Request"]
         header = struct.pack(">hhih", message.key, version, 1, 6) + b"replay"
         header += b"\0" if version in message.flexible else b""
         data = header + message.encode(body, version)
-        connection = Connection(self.address)
+        connection = Connection(self.addresses[node - 1])
         try:
             connection.send(struct.pack(">i", len(data)) + data)
             return self.decode(api, version, connection.frame(ANSWER_SECONDS))
@@ -148,8 +163,9 @@ class Playback:
 
     # --- events
 
-    def perform(self, event):
+    def perform(self, event, follows_unsent=False):
         text = event.text
+        led = re.match(r"wait until every live broker's Metadata names node (\d+) as leader of (\S+)-(\d+)", text)
         if text == "sleep":
             time.sleep(event.raw["ms"] / 1000)
         elif text == "client closes connection":
@@ -159,6 +175,10 @@ class Playback:
         elif text.startswith("wait until InitProducerId"):
             body = {"transactionalId": None, "transactionTimeoutMs": 60000}
             self.wait(text, lambda: self.ask("InitProducerId", 4, body)["errorCode"] == 0)
+        elif led and not follows_unsent:
+            self.wait(text, lambda: self.is_led_everywhere(int(led[1]), led[2], int(led[3])))
+        elif led or re.match(r"node \d was stopped", text):
+            raise CannotGoOn
         elif not text.startswith("wait until FindCoordinator"):
             raise ValueError(f"an event that the player does not know: {text}")
 
@@ -179,6 +199,24 @@ class Playback:
             self.variables.bind("id:" + topic["name"], topic["topicId"])
         return True
 
+    def is_led_everywhere(self, leader, topic, partition):
+        """Whether every broker says so."""
+        body = {"topics": [{"name": topic}], "allowAutoTopicCreation": False}
+        answers = [self.ask("Metadata", 12, body, node) for node in range(1, len(self.addresses) + 1)]
+        return all(any(p["partitionIndex"] == partition and p["leaderId"] == leader
+                       for p in answer["topics"][0]["partitions"]) for answer in answers)
+
+    def stand_in(self, request, got):
+        """Where a topic with replicas was refused, makes it with the first replica of each partition alone: what is asked
+        of its leader and of the others can still be compared."""
+        wanted = {topic["name"]: topic for topic in request.request["topics"]}
+        for refused in got["topics"]:
+            topic = wanted[refused["name"]]
+            if refused["errorCode"] == INVALID_REPLICATION_FACTOR and topic["assignments"]:
+                alone = [a | {"brokerIds": a["brokerIds"][:1]} for a in topic["assignments"]]
+                body = {"topics": [topic | {"assignments": alone}], "timeoutMs": 10000}
+                self.ask("CreateTopics", 7, body)
+
     # --- the recorded requests
 
     def send(self, request):
@@ -188,7 +226,8 @@ class Playback:
         except UnboundVariable:
             return False
         if request.conn not in self.connections:
-            self.connections[request.conn] = Connection(self.address)
+            node = re.match(r"b(\d):", request.conn)
+            self.connections[request.conn] = Connection(self.addresses[int(node[1]) - 1 if node else 0])
         self.connections[request.conn].send(data)
         return True
 
@@ -250,7 +289,9 @@ class Playback:
             theirs, ours = look_up(recorded, pointer), look_up(got, pointer)
             if kind(theirs) == kind(ours):
                 self.variables.bind(name, ours, theirs)
-        varies = OWN_VALUES.get(api, []) + [pointer for _, _, pointer in saved] + (request.varies or [])
+        varies = (["/controllerId"] if len(self.addresses) > 1 else []) + OWN_VALUES.get(api, []) + [pointer for _, _, pointer in saved] + (request.varies or [])
+        if api == "CreateTopics" and request.outcome == "response":
+            self.stand_in(request, got)
         comparison = Comparison(api, varies, self.variables.translations | self.environment)
         found = comparison.run(recorded, got)
         self.variables.translations |= comparison.learned

@@ -57,7 +57,10 @@ class Variables:
         if isinstance(template, str):
             whole = NAME.fullmatch(template)
             if whole:
-                return self.evaluate(whole, recorded)
+                value = self.evaluate(whole, recorded)
+                if isinstance(recorded, str):
+                    self.translations[recorded] = value
+                return value
             return NAME.sub(lambda match: str(self.evaluate(match)), template) if "${" in template else recorded
         if isinstance(template, dict):
             if "batches" in template:
