@@ -19,6 +19,7 @@ RECORDED_HOST, RECORDED_PORT, RECORDED_CLUSTER = "localhost", 29092, "GoldenWire
 RECORDED_PORTS = (29192, 29292, 29392)
 API_VERSIONS = 18
 CLOSED = "closed"
+LED_EVERYWHERE = re.compile(r"wait until every live broker's Metadata names node (\d+) as leader of (\S+)-(\d+)")
 INVALID_REPLICATION_FACTOR = 38
 # What every broker counts for itself.
 OWN_VALUES = {"ApiVersions": ["/finalizedFeaturesEpoch"], "InitProducerId": ["/producerId"]}
@@ -82,10 +83,6 @@ class Result:
     differences: list | None
 
 
-class CannotGoOn(Exception):
-    """What the rest of the scenario stands on cannot be done here."""
-
-
 class Playback:
     """Fresh brokers and what their answers have told so far. Scenarios are played in the order of the recordings.
 
@@ -107,25 +104,20 @@ class Playback:
     def play(self, scenario):
         """Results in the order of the answers."""
         results, unsent, is_quiet, is_over = [], set(), True, False
-        for at, step in enumerate(scenario.steps):
+        for step, following in zip(scenario.steps, scenario.steps[1:] + [None]):
             subject = step.subject
             if step.kind == "receive":
                 results.append(Result(subject, None if subject.seq in unsent else self.receive(subject)))
-            elif is_over:
-                unsent.add(subject.raw["seq"])
             elif step.kind == "event":
-                try:
-                    if not (is_quiet and subject.text == "sleep"):
-                        self.perform(subject, follows_unsent=at > 0 and scenario.steps[at - 1].subject.raw["seq"] in unsent)
-                except CannotGoOn:
-                    is_over = True
+                # A sleep gives the broker time for what was sent before it.
+                if not (is_over or is_quiet and subject.text == "sleep"):
+                    is_over = not self.perform(subject, unsent)
                 is_quiet = True
-            elif not self.is_offered(subject) or not self.send(subject):
+            elif is_over or not self.is_offered(subject) or not self.send(subject):
                 unsent.add(subject.seq)
             else:
                 is_quiet = False
-                following = scenario.steps[at + 1].subject
-                if following is not subject and following.raw.get("conn") != subject.conn:
+                if following.subject is not subject and following.subject.raw.get("conn") != subject.conn:
                     time.sleep(HEADSTART_SECONDS)
         for name in list(self.connections):
             self.drop(name)
@@ -163,9 +155,9 @@ class Playback:
 
     # --- events
 
-    def perform(self, event, follows_unsent=False):
+    def perform(self, event, unsent):
+        """False where what the rest of the scenario stands on cannot be done here."""
         text = event.text
-        led = re.match(r"wait until every live broker's Metadata names node (\d+) as leader of (\S+)-(\d+)", text)
         if text == "sleep":
             time.sleep(event.raw["ms"] / 1000)
         elif text == "client closes connection":
@@ -175,12 +167,16 @@ class Playback:
         elif text.startswith("wait until InitProducerId"):
             body = {"transactionalId": None, "transactionTimeoutMs": 60000}
             self.wait(text, lambda: self.ask("InitProducerId", 4, body)["errorCode"] == 0)
-        elif led and not follows_unsent:
+        elif led := LED_EVERYWHERE.match(text):
+            # It waits for what the exchange before it has set going.
+            if event.raw["seq"] - 2 in unsent:
+                return False
             self.wait(text, lambda: self.is_led_everywhere(int(led[1]), led[2], int(led[3])))
-        elif led or re.match(r"node \d was stopped", text):
-            raise CannotGoOn
+        elif re.match(r"node \d was stopped", text):
+            return False
         elif not text.startswith("wait until FindCoordinator"):
             raise ValueError(f"an event that the player does not know: {text}")
+        return True
 
     def wait(self, what, condition):
         deadline = time.monotonic() + WAIT_SECONDS
@@ -207,8 +203,8 @@ class Playback:
                        for p in answer["topics"][0]["partitions"]) for answer in answers)
 
     def stand_in(self, request, got):
-        """Where a topic with replicas was refused, makes it with the first replica of each partition alone: what is asked
-        of its leader and of the others can still be compared."""
+        """Where a topic with replicas was refused, makes it with the first replica of each partition alone: what is
+        asked of its leader and of the others can still be compared."""
         wanted = {topic["name"]: topic for topic in request.request["topics"]}
         for refused in got["topics"]:
             topic = wanted[refused["name"]]
@@ -289,7 +285,9 @@ class Playback:
             theirs, ours = look_up(recorded, pointer), look_up(got, pointer)
             if kind(theirs) == kind(ours):
                 self.variables.bind(name, ours, theirs)
-        varies = (["/controllerId"] if len(self.addresses) > 1 else []) + OWN_VALUES.get(api, []) + [pointer for _, _, pointer in saved] + (request.varies or [])
+        varies = [pointer for _, _, pointer in saved] + OWN_VALUES.get(api, []) + (request.varies or [])
+        if len(self.addresses) > 1:
+            varies.append("/controllerId")
         if api == "CreateTopics" and request.outcome == "response":
             self.stand_in(request, got)
         comparison = Comparison(api, varies, self.variables.translations | self.environment)
