@@ -62,13 +62,23 @@ static struct tables read_dynamic(const ElfW(Dyn) *dynamic) {
   return t;
 }
 
-static void rewrite(void **slot) {
+// `sealed`: the dynamic loader has made the table's pages read-only (PT_GNU_RELRO), and so they are left.
+static void rewrite(void **slot, bool sealed) {
   if (*slot != (void *)syscall) return; // not bound yet, or not what is expected
   uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
   size_t length = (uintptr_t)(slot + 1) - page;
-  if (mprotect((void *)page, length, PROT_READ | PROT_WRITE) != 0) return;
+  if (sealed && mprotect((void *)page, length, PROT_READ | PROT_WRITE) != 0) return;
   *slot = (void *)lead;
-  mprotect((void *)page, length, PROT_READ);
+  if (sealed) mprotect((void *)page, length, PROT_READ);
+}
+
+static bool is_sealed(const struct dl_phdr_info *info, uintptr_t address) {
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+    uintptr_t start = info->dlpi_addr + p->p_vaddr;
+    if (p->p_type == PT_GNU_RELRO && address >= start && address < start + p->p_memsz) return true;
+  }
+  return false;
 }
 
 static int visit(struct dl_phdr_info *info, size_t size, void *context) {
@@ -84,15 +94,21 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
       for (size_t n = 0; t.relocations[k] && n < t.sizes[k] / sizeof(ElfW(Rela)); n++) {
         const ElfW(Rela) *r = &t.relocations[k][n];
         const char *symbol = t.strings + t.symbols[ELF64_R_SYM(r->r_info)].st_name;
-        if (strcmp(symbol, "syscall") == 0) rewrite((void **)(info->dlpi_addr + r->r_offset));
+        uintptr_t slot = info->dlpi_addr + r->r_offset;
+        if (strcmp(symbol, "syscall") == 0) rewrite((void **)slot, is_sealed(info, slot));
       }
     }
   }
   return 1;
 }
 
-void roost_raft_hasten(void) {
+static void look(void) {
 #if defined(__x86_64__) || defined(__aarch64__)
   dl_iterate_phdr(visit, NULL);
 #endif
+}
+
+void roost_raft_hasten(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, look);
 }

@@ -37,7 +37,8 @@ struct roost_raft {
   pthread_t thread;
   int32_t seen_state;
   uint64_t seen_term;
-  bool closed;
+  bool closing;     // on the raft thread
+  size_t in_flight; // on the raft thread: entries that raft has taken and not answered
 
   pthread_mutex_t lock;
   struct command *first; // guarded by lock
@@ -107,6 +108,9 @@ static void on_applied(struct raft_apply *request, int status, void *result) {
   r->callbacks.appended(r->callbacks.context, command->token, outcome,
                         status == 0 ? (int32_t)(intptr_t)result : 0, status);
   free(command);
+  r->in_flight--;
+  // A stop may wait for the last one; not from inside raft.
+  if (r->in_flight == 0) uv_async_send(&r->wake);
 }
 
 static void report_change(roost_raft *r) {
@@ -122,14 +126,15 @@ static void on_prepare(uv_prepare_t *handle) { report_change(handle->data); }
 
 static void on_raft_closed(struct raft *raft) {
   roost_raft *r = raft->data;
-  r->closed = true;
   uv_close((uv_handle_t *)&r->wake, NULL);
   uv_close((uv_handle_t *)&r->watch, NULL);
 }
 
 static void submit(roost_raft *r, struct command *command) {
+  r->in_flight++;
   int code = raft_apply(&r->raft, &command->request, &command->buffer, 1, on_applied);
   if (code == 0) return; // the buffer is raft's now, and on_applied frees the command
+  r->in_flight--;
   raft_free(command->buffer.base);
   r->callbacks.appended(r->callbacks.context, command->token, ROOST_RAFT_REFUSED, 0, code);
   free(command);
@@ -147,7 +152,12 @@ static void on_wake(uv_async_t *handle) {
     submit(r, command);
     command = next;
   }
-  if (stopping && !r->closed) raft_close(&r->raft, on_raft_closed);
+  // libraft 0.15 crashes when it is closed while entries are being written: the last one is waited for. A wake that was
+  // on its way when the stop came brings a second turn.
+  if (stopping && !r->closing && r->in_flight == 0) {
+    r->closing = true;
+    raft_close(&r->raft, on_raft_closed);
+  }
 }
 
 static void *run(void *argument) {
@@ -168,7 +178,7 @@ static int bootstrap(roost_raft *r, const roost_raft_options *options) {
   return code == RAFT_CANTBOOTSTRAP ? 0 : code; // not the first start
 }
 
-static void on_start_failed_closed(struct raft *raft) { ((roost_raft *)raft->data)->closed = true; }
+static void on_start_failed_closed(struct raft *raft) { (void)raft; }
 
 static int start_raft(roost_raft *r, const roost_raft_options *options, char *error, size_t error_size) {
   int code = raft_uv_init(&r->io, &r->loop, options->directory, &r->transport);

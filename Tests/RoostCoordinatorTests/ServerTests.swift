@@ -7,6 +7,7 @@ import RoostNetwork
 import RoostReactor
 import RoostSystem
 import RoostWire
+import Synchronization
 import Testing
 
 @testable import RoostCoordinator
@@ -231,5 +232,25 @@ final class RunningCoordinator {
     #expect(
       beyond.message.responses[0].partitions[0].errorCode == ErrorCode.offsetOutOfRange.rawValue)
     running.stop()
+  }
+
+  /// Changes under way when it is asked to stop are answered one way or the other, and no failure is reported.
+  @Test func aStopUnderLoadIsClean() async throws {
+    let running = try RunningCoordinator(in: TemporaryDirectory())
+    let connection = running.connect()
+    let registered = try await connection.request(
+      Self.registration(1, incarnation: 1), version: 4, expecting: BrokerRegistrationResponse.self)
+    var allocation = AllocateProducerIdsRequest()
+    allocation.brokerId = 1
+    allocation.brokerEpoch = registered.message.brokerEpoch
+    let answered = Mutex(0)
+    for _ in 0..<300 {
+      try connection.send(allocation, version: 0, expecting: AllocateProducerIdsResponse.self) {
+        _ in
+        answered.withLock { $0 += 1 }
+      }
+    }
+    running.stop()
+    #expect(answered.withLock { $0 } == 300)
   }
 }

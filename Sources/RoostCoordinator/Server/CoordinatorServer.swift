@@ -56,6 +56,8 @@ public final class CoordinatorServer: @unchecked Sendable {
   private var lastToken: RequestToken = 0
   private var timer: (deadline: Int64, handle: EventLoop.Timer)?
   private var wasReady = false
+  /// What fails from now on fails because it stops.
+  private var isStopping = false
   private var lastStatus = ""
   let fetches: MetadataFetches
 
@@ -97,8 +99,10 @@ public final class CoordinatorServer: @unchecked Sendable {
 
   /// Answers what it can, then stops. Blocks; not on the loop; once.
   public func stop() {
-    // The waiting fetches would hold the connections open.
-    loop.submit { [self] in fetches.answerAll() }
+    loop.submit { [self] in
+      isStopping = true
+      fetches.answerAll()  // the waiting ones would hold their connections open
+    }
     network?.stop(graceMillis: 200)
     store.stop()
   }
@@ -124,7 +128,7 @@ public final class CoordinatorServer: @unchecked Sendable {
       case .answer(let token, let answer): send(answer, token)
       case .note(let severity, let text):
         hooks.log(Severity(rawValue: severity) ?? .info, text)
-      case .fail(let message): hooks.failed(message)
+      case .fail(let message): if !isStopping { hooks.failed(message) }
       }
     }
     arm()
