@@ -61,13 +61,16 @@ public struct ClusterPlan: Sendable {
   public var specPath: String
   public var directories: Directories
   public var processes: [ProcessPlan]
+  /// What somebody in a terminal is told once it is ready: lines.
+  public var greeting: String
   /// Sockets of the coordinators that are told of a broker's death.
   public var coordinatorSockets: [String]
 
   public init(
     cluster: String, host: String, specPath: String, directories: Directories,
-    processes: [ProcessPlan], coordinatorSockets: [String]
+    processes: [ProcessPlan], coordinatorSockets: [String], greeting: String = ""
   ) {
+    self.greeting = greeting
     self.cluster = cluster
     self.host = host
     self.specPath = specPath

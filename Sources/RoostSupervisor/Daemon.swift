@@ -125,7 +125,7 @@ public enum Daemon {
         plan: plan, installation: installation, signals: signals, log: log,
         options: Supervisor.Options(
           environment: environment, logLevel: arguments.logLevel, logFormat: arguments.logFormat,
-          detached: detached))
+          detached: detached, isWatched: detached == nil && !log.isJournal))
       return try supervisor.run()
     } catch {
       log.error("\(error)")

@@ -12,8 +12,7 @@ public struct Installation: Sendable {
 
   /// `environment` may override: ROOST_LIBEXEC (roost-exec, roost-host), ROOST_LIB (modules).
   public init(environment: [String: String]) throws(RoostError) {
-    let own = HostFiles.ownExecutable()
-    let directory = String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
+    let directory = Self.ownDirectory()
     let prefix = String(directory[..<(directory.lastIndex(of: "/") ?? directory.startIndex)])
     let programs =
       environment["ROOST_LIBEXEC"].map { [$0] }
@@ -27,8 +26,13 @@ public struct Installation: Sendable {
 
   /// roostd, beside the program that runs now.
   public static func roostd() throws(RoostError) -> String {
+    try program("roostd", in: [ownDirectory()])
+  }
+
+  /// The directory of the program that runs now.
+  static func ownDirectory() -> String {
     let own = HostFiles.ownExecutable()
-    return try program("roostd", in: [String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])])
+    return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
   }
 
   private static func program(_ name: String, in directories: [String]) throws(RoostError) -> String

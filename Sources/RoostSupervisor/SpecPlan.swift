@@ -16,7 +16,8 @@ extension ClusterPlan {
       cluster: spec.cluster, host: host, specPath: specPath, directories: directories,
       processes: [],
       coordinatorSockets: spec.coordinators.filter { $0.host == host }
-        .map { directories.coordinatorSocket($0.id) })
+        .map { directories.coordinatorSocket($0.id) },
+      greeting: Self.greeting(spec, host))
     let builder = SpecPlanner(
       spec: spec, host: host, installation: installation, directories: directories,
       base: specPath.lastIndex(of: "/").map { String(specPath[..<$0]) } ?? ".")
@@ -38,6 +39,30 @@ extension ClusterPlan {
         "\(spec.file) has \(processes.count) processes for the host \(host); the limit is \(Limits.processesMax)"
       )
     }
+  }
+
+  /// Where it serves, and what to type next.
+  private static func greeting(_ spec: ClusterSpec, _ host: String) -> String {
+    let addresses = spec.brokers.compactMap { broker in
+      broker.listeners.first.map { listener in
+        listener.advertisedHost.contains(":")
+          ? "[\(listener.advertisedHost)]:\(listener.advertisedPort)"
+          : "\(listener.advertisedHost):\(listener.advertisedPort)"
+      }
+    }
+    guard let first = addresses.first else { return "" }
+    let roost = Installation.ownDirectory() + "/roost"
+    let topic = spec.topics.first?.name ?? "greetings"
+    return """
+
+      Cluster \(spec.cluster) serves \(addresses.joined(separator: ",")). In another terminal:
+        \(roost) status
+        echo hello | \(roost) produce \(topic) -b \(first)
+        \(roost) consume \(topic) --from-beginning -b \(first)
+      Ctrl-C stops it.
+
+
+      """
   }
 
   /// Which host of the spec this machine is: the one that was named, the only one, the one with this machine's name,

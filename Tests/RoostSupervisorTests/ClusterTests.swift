@@ -156,6 +156,13 @@ struct ClusterTests {
     cluster.until("metrics") {
       cluster.process("broker-1")?.metrics.first?.name == "kafka.server:type=Test,name=Turns"
     }
+    // Garbage on the control socket costs its own connection.
+    let garbage = try FrameStream.connect(
+      path: cluster.runtime + "/supervisor.sock", frameBytesMax: 100)
+    _ = Array("GET / HTTP/1.1".utf8).withUnsafeBytes { garbage.send($0) }
+    cluster.until("the end of a garbage connection") { garbage.receive { _ in } == .closed }
+    #expect(cluster.status()?.state == "ready")
+    #expect(cluster.roostdLog.contains("roost consume "))
     #expect(kill(roostd, SIGTERM) == 0)
     #expect(try cluster.wait(roostd) == .exited(0))
     for process in status.processes { #expect(!isAlive(process.pid)) }
@@ -230,6 +237,7 @@ struct ClusterTests {
     let bad = try cluster.start(["--detach"], environment: ["ROOST_TEST_MODE_broker=fail"])
     #expect(try cluster.wait(bad) == .exited(1))
     #expect(cluster.roostdLog.contains("ended before it was ready: exit code 3"))
+    #expect(cluster.roostdLog.contains("its logs are in \(cluster.state)/log"))
     cluster.until("everything has ended") { cluster.leftoverPids().isEmpty }
   }
 

@@ -16,11 +16,15 @@ public final class Supervisor {
     public var seed: UInt64
     /// The parent of a detached roostd, waiting to hear how the start went.
     public var detached: DetachReport?
+    /// Somebody watches standard output: they are told what to type once the cluster is ready.
+    public var isWatched: Bool
 
     public init(
       environment: [String: String], logLevel: Severity = .info, logFormat: String? = nil,
-      seed: UInt64 = .random(in: .min ... .max), detached: DetachReport? = nil
+      seed: UInt64 = .random(in: .min ... .max), detached: DetachReport? = nil,
+      isWatched: Bool = false
     ) {
+      self.isWatched = isWatched
       self.environment = environment
       self.logLevel = logLevel
       self.logFormat = logFormat
@@ -319,6 +323,7 @@ public final class Supervisor {
       [("MESSAGE_ID", MessageId.clusterReady)])
     detached?.finish(code: 0, text: "cluster \(plan.cluster) is ready after \(millis) ms\n")
     detached = nil
+    if options.isWatched { HostFiles.put(plan.greeting) }
   }
 
   private func finish(_ code: Int32, _ reason: String) {
@@ -327,7 +332,9 @@ public final class Supervisor {
     HostFiles.remove(plan.directories.controlSocket)
     HostFiles.remove(plan.directories.notifySocket)
     detached?.finish(
-      code: UInt8(clamping: max(code, 1)), text: "roost: the cluster did not start: \(reason)\n")
+      code: UInt8(clamping: max(code, 1)),
+      text: "roost: the cluster did not start: \(reason); its logs are in \(plan.directories.log)\n"
+    )
     detached = nil
     finished = code
   }
