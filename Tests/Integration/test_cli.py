@@ -2,6 +2,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import threading
 
@@ -132,3 +134,38 @@ def test_it_ends_when_nobody_reads(shared_cluster):
         reader.stdout.close()
         run(shared_cluster, "produce", "cli-pipe", input="x\n" * 10_000)
         wait_until(lambda: reader.poll() is not None, "the reader to notice that nobody reads")
+
+
+@pytest.mark.parametrize("answer, words", [
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "sent an answer of"),
+    (struct.pack(">i", 0x7FFFFFFF) + b"\0" * 64, "sent an answer of 2147483647 bytes"),
+    (struct.pack(">ii", 4, 99), "answered a request that was not sent"),
+    (struct.pack(">iih", 100, 0, 0) + b"\xff" * 94, "cannot be read"),
+    (b"\0\0", "closed the connection"),
+])
+def test_a_server_that_is_no_broker_gets_a_clear_error(tree, tmp_path, answer, words):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def serve():
+            server.settimeout(0.1)
+            while not done.is_set():
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            environment = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(tmp_path)}
+            ended = subprocess.run(
+                [tree / "bin/roost", "topic", "list", "-b", f"127.0.0.1:{server.getsockname()[1]}"],
+                env=environment, text=True, capture_output=True, timeout=60)
+        finally:
+            done.set()
+            thread.join()
+    assert ended.returncode == 1 and words in ended.stderr and not ended.stdout

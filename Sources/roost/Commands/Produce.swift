@@ -138,7 +138,8 @@ private final class Tally: Sendable {
       switch result {
       case .success(let delivery):
         state.delivered += 1
-        state.byPartition[delivery.partition, default: 0] += 1
+        // Without an offset the broker may have put it elsewhere (a partitioner plugin), or nobody asked (acks=0).
+        if delivery.offset >= 0 { state.byPartition[delivery.partition, default: 0] += 1 }
       case .failure(let error): if state.firstError == nil { state.firstError = error }
       }
     }

@@ -46,10 +46,6 @@ extension Commands {
       """
   }
 
-  private static func counted(_ count: Int, _ what: String) -> String {
-    "\(count) \(what)\(count == 1 ? "" : "s")"
-  }
-
   private static func summary(_ spec: ClusterSpec) -> JSON {
     .object([
       ("file", .string(spec.file)), ("valid", .bool(true)), ("cluster", .string(spec.cluster)),
