@@ -242,6 +242,7 @@ if Context.environment["ROOST_FUZZ"] == "1" {
   let fuzzers = [
     ("Messages", ["RoostWire", "RoostMessagesJSON"]),
     ("Batches", ["RoostWire", "RoostCompression", "RoostRecords"]),
+    ("Spec", ["RoostSpec"]),
   ]
   for (name, dependencies) in fuzzers where exists("Tests/Fuzz/\(name)") {
     targets.append(
