@@ -80,7 +80,8 @@ public final class Broker: @unchecked Sendable {
 
   init(
     slice: BrokerSlice, log: BrokerLog, loops: EventLoopGroup,
-    transport: any CoordinatorTransport, disk: any Disk = SystemDisk.shared
+    transport: any CoordinatorTransport, disk: any Disk = SystemDisk.shared,
+    interceptors: ProduceInterceptors.Table? = nil
   ) throws(RoostError) {
     id = slice.brokerId
     self.log = log
@@ -113,8 +114,17 @@ public final class Broker: @unchecked Sendable {
     producerIds = ProducerIdManager { _ in }
     autoCreation = AutoTopicCreation(settings: settings) { _, done in done() }
     connectParts(control)
-    for (partition, report) in logs.recoveries.sorted(by: { $0.key < $1.key }) {
-      log.notice("mended \(partition) after an unclean stop: \(report)", topic: partition.topic)
+    reportRecovery()
+  }
+
+  private func reportRecovery() {
+    guard !logs.recoveries.isEmpty else { return }
+    log.notice("looked over \(logs.recoveries.count) logs after an unclean stop")
+    for (partition, report) in logs.recoveries.sorted(by: { $0.key < $1.key })
+    where report.truncatedBytes > 0 || report.droppedSegments > 0 {
+      log.warning(
+        "cut \(report.truncatedBytes) bytes and \(report.droppedSegments) segments off the damaged "
+          + "end of \(partition)", topic: partition.topic)
     }
   }
 

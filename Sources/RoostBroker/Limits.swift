@@ -1,5 +1,7 @@
 /// Every bound of the broker that is not a Kafka setting, in one place. Kafka's own settings are in `BrokerSettings`.
 enum Limits {
+  /// What one request may take while it is worked on, as its handler estimates it before it decodes.
+  static let requestWorkBytesMax = 1 << 30
   /// Partitions that one Produce request may name; more is refused as malformed. Bounds the work of one request.
   static let producePartitionsMax = 100_000
   /// Partitions of one Fetch request, and of one fetch session.

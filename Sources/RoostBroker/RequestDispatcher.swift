@@ -38,6 +38,11 @@ final class RequestDispatcher: RequestHandler {
       guard let entry = ApiTable.find(request.apiKey) else {
         return request.slot.close("the API key \(request.apiKey) is not served")
       }
+      guard entry.memoryEstimate(request.body.count) <= Limits.requestWorkBytesMax else {
+        return request.slot.close(
+          "a request of \(request.body.count) bytes for \(entry.api.name) is too large to be worked on"
+        )
+      }
       try entry.serve(request, broker)
     } catch {
       request.slot.close(

@@ -32,6 +32,7 @@ final class BrokerHarness: @unchecked Sendable {
   init(
     config: [String: String] = [:], directory: String? = nil, port wanted: UInt16 = 0,
     host: String = "127.0.0.1", listener: String = "client", loops: Int = 2,
+    interceptors: ProduceInterceptors.Table? = nil,
     coordinator makeCoordinator: (EventLoop) -> FakeCoordinator = {
       FakeCoordinator(loop: $0, clusterId: BrokerHarness.clusterId)
     }
@@ -62,7 +63,7 @@ final class BrokerHarness: @unchecked Sendable {
     let group = try EventLoopGroup(count: loops, name: "test")
     coordinator = makeCoordinator(group.loops[0])
     broker = try Broker(
-      slice: slice, log: .none, loops: group, transport: coordinator)
+      slice: slice, log: .none, loops: group, transport: coordinator, interceptors: interceptors)
     clientLoop = try EventLoop(name: "client")
     let ready = DispatchSemaphore(value: 0)
     broker.start(

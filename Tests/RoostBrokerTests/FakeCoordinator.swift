@@ -27,6 +27,16 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
     append([.config(.clusterId(clusterId)), .featureLevel(level)])
   }
 
+  /// The same cluster, for a broker that starts again. The first one is not used any more.
+  func restarted(on loop: EventLoop) -> FakeCoordinator { FakeCoordinator(loop: loop, after: self) }
+
+  private init(loop: EventLoop, after other: FakeCoordinator) {
+    self.loop = loop
+    image = other.image
+    batches = other.batches
+    nextProducerId = other.nextProducerId
+  }
+
   func tryNext() {}
   func close() { waiting = [] }
 

@@ -45,6 +45,10 @@ final class CoordinatorClient: Sendable {
       switch result {
       case .success(let response): once.finish(.success(response))
       case .failure(let error):
+        if error.code == .invalid {
+          return once.finish(
+            .failure(ForwardFailure(error: .invalidRequest, message: error.message)))
+        }
         guard error.code == .unavailable, deadline.remainingMillis > 0 else {
           return once.finish(.failure(.timedOut))
         }

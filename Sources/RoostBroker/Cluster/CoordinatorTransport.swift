@@ -5,7 +5,7 @@ internal import RoostWire
 protocol CoordinatorTransport: AnyObject, Sendable {
   /// On the control loop, where `done` comes, too, once. What a response borrows (records) is valid during `done`.
   ///
-  /// `.unavailable`: it was not sent. Any other error: whether it was carried out is not known.
+  /// `.unavailable`: it was not sent. `.invalid`: it cannot be. Any other error: whether it was carried out is not known.
   func send<Request: WireMessage, Response: WireMessage>(
     _ request: Request, version: Int16, expecting: Response.Type, on channel: CoordinatorChannel,
     done: @escaping @Sendable (Result<Response, RoostError>) -> Void)

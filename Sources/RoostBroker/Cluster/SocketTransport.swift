@@ -47,7 +47,8 @@ final class SocketTransport: CoordinatorTransport, @unchecked Sendable {
         }
       }
     } catch {
-      preconditionFailure("what is sent to the coordinator has a place in its version: \(error)")
+      // A client's request that was read and cannot be written again: unknown tags out of order, for one.
+      done(.failure(RoostError(.invalid, "the request cannot be handed on: \(error)")))
     }
   }
 

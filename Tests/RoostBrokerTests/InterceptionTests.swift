@@ -1,0 +1,97 @@
+import RoostBase
+import RoostMessages
+import RoostReactor
+import Synchronization
+import Testing
+
+@testable import RoostBroker
+
+/// Produce requests that plugins look at.
+@Suite struct InterceptionTests {
+  /// Answers with what the test says, from another thread or never.
+  private final class Scripted: ProduceInterceptor {
+    let deadlineMillis: Int64
+    private let verdict: @Sendable (InterceptedBatch) -> InterceptionVerdict?
+
+    init(
+      deadlineMillis: Int64 = 10_000,
+      _ verdict: @escaping @Sendable (InterceptedBatch) -> InterceptionVerdict?
+    ) {
+      self.deadlineMillis = deadlineMillis
+      self.verdict = verdict
+    }
+
+    func intercept(
+      _ batches: [InterceptedBatch], topic: InterceptedTopic, ticket: InterceptionTicket
+    ) {
+      let verdicts = batches.compactMap(verdict)
+      guard verdicts.count == batches.count else { return }
+      ticket.resume(verdicts)
+    }
+
+    func lateVerdict() -> InterceptionVerdict {
+      .reject(.requestTimedOut, message: "the plugin test did not answer in time")
+    }
+  }
+
+  private func harness(_ interceptor: Scripted) throws -> BrokerHarness {
+    try BrokerHarness(interceptors: { $0 == "seen" ? interceptor : nil })
+  }
+
+  @Test func keepsReplacesRejectsAndSwallows() async throws {
+    let turn = Mutex(0)
+    let other = try Batches.make(2)
+    let harness = try harness(
+      Scripted { _ in
+        turn.withLock { turn in
+          defer { turn += 1 }
+          switch turn {
+          case 0: return .keep
+          case 1: return .replace(other)
+          case 2: return .reject(.policyViolation, message: "no")
+          default: return .swallow
+          }
+        }
+      })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen")
+    let batch = try Batches.make(1)
+    #expect(try await client.produce("seen", 0, batch).baseOffset == 0)
+    #expect(try await client.produce("seen", 0, batch).baseOffset == 1)
+    let refused = try await client.produce("seen", 0, batch)
+    #expect(refused.errorCode == ErrorCode.policyViolation.rawValue && refused.errorMessage == "no")
+    let swallowed = try await client.produce("seen", 0, batch)
+    #expect(swallowed.errorCode == 0 && swallowed.baseOffset == -1)
+    #expect(try await client.fetch("seen", from: 0).highWatermark == 3)
+    try harness.end()
+  }
+
+  @Test func aBatchIsDealtToPartitionsAndItsOffsetIsHidden() async throws {
+    let one = try Batches.make(1)
+    let two = try Batches.make(2)
+    let harness = try harness(Scripted { _ in .distribute([(0, one), (1, two)]) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen", partitions: 2)
+    let answer = try await client.produce("seen", 0, try Batches.make(3), acks: -1)
+    #expect(answer.errorCode == 0 && answer.baseOffset == -1)
+    #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 1)
+    #expect(try await client.fetch("seen", 1, from: 0).highWatermark == 2)
+    try harness.end()
+  }
+
+  @Test func aPluginThatIsSilentCostsItsOwnTopicAlone() async throws {
+    let harness = try harness(Scripted(deadlineMillis: 300) { _ in nil })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen")
+    _ = try await client.createTopic("plain")
+    let batch = try Batches.make(1)
+    async let late = client.produce("seen", 0, batch)
+    let other = harness.connect()
+    #expect(try await other.produce("plain", 0, batch).errorCode == 0)
+    let answer = try await late
+    #expect(answer.errorCode == ErrorCode.requestTimedOut.rawValue)
+    #expect(answer.errorMessage?.contains("test") == true)
+    #expect(try await client.fetch("seen", from: 0).highWatermark == 0)
+    try harness.end()
+  }
+}
