@@ -81,7 +81,7 @@ public final class Broker: @unchecked Sendable {
   init(
     slice: BrokerSlice, log: BrokerLog, loops: EventLoopGroup,
     transport: any CoordinatorTransport, disk: any Disk = SystemDisk.shared,
-    interceptors: ProduceInterceptors.Table? = nil
+    interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil
   ) throws(RoostError) {
     id = slice.brokerId
     self.log = log
@@ -99,7 +99,7 @@ public final class Broker: @unchecked Sendable {
     metadata = MetadataCache(brokerId: id, staticSettings: settings.given)
     replicas = ReplicaManager(
       brokerId: id, logs: logs, metadata: metadata, settings: settings, log: log,
-      interceptors: PluginChain.table(slice, log: log))
+      interceptors: interceptors ?? PluginChain.table(slice, log: log))
     fetchSessions = FetchSessionCache(
       slots: settings.fetchSessionSlots, evictionMillis: settings.fetchSessionEvictionMillis)
     upkeep = Upkeep(logs: logs, pool: ioPool, log: log)

@@ -4,10 +4,10 @@ import RoostWire
 
 /// Record batches for tests.
 enum Batches {
-  /// `count` records k0/v0, k1/v1… with timestamps from 1700000000000 on.
+  /// `count` records k0/v0, k1/v1… with timestamps from `timestamp` on.
   static func make(
     _ count: Int, codec: Codec = .none, producerId: Int64 = -1, epoch: Int16 = -1,
-    sequence: Int32 = -1, valueBytes: Int? = nil
+    sequence: Int32 = -1, valueBytes: Int? = nil, timestamp: Int64 = 1_700_000_000_000
   ) throws -> [UInt8] {
     var options = BatchOptions()
     options.codec = codec
@@ -20,7 +20,7 @@ enum Batches {
       let value = valueBytes.map { [UInt8](repeating: 7, count: $0) } ?? Array("v\(n)".utf8)
       Array("k\(n)".utf8).withUnsafeBytes { key in
         value.withUnsafeBytes { value in
-          builder.append(timestamp: 1_700_000_000_000 + Int64(n), key: key, value: value)
+          builder.append(timestamp: timestamp + Int64(n), key: key, value: value)
         }
       }
     }

@@ -32,7 +32,7 @@ final class BrokerHarness: @unchecked Sendable {
   init(
     config: [String: String] = [:], directory: String? = nil, port wanted: UInt16 = 0,
     host: String = "127.0.0.1", listener: String = "client", loops: Int = 2,
-    interceptors: ProduceInterceptors.Table? = nil,
+    interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
     coordinator makeCoordinator: (EventLoop) -> FakeCoordinator = {
       FakeCoordinator(loop: $0, clusterId: BrokerHarness.clusterId)
     }

@@ -1,8 +1,13 @@
 import Foundation
 import RoostBase
+import RoostCompression
 import RoostMessages
+import RoostMessagesStored
 import RoostMetadata
+import RoostNetwork
+import RoostReactor
 import RoostRecords
+import RoostSystem
 import RoostWire
 import Testing
 
@@ -96,7 +101,9 @@ import Testing
     let id = try await client.request(
       InitProducerIdRequest.idempotent, 4, InitProducerIdResponse.self
     ).message.producerId
-    let first = try Batches.make(2, producerId: id, epoch: 0, sequence: 0)
+    // Producers are forgotten by the time of their records, so these are of today.
+    let now = WallTime.millis()
+    let first = try Batches.make(2, producerId: id, epoch: 0, sequence: 0, timestamp: now)
     #expect(try await client.produce("t", 0, first, acks: -1).baseOffset == 0)
     #expect(try await client.produce("t", 0, first, acks: -1).baseOffset == 0)
     let gap = try Batches.make(1, producerId: id, epoch: 0, sequence: 7)
@@ -105,11 +112,16 @@ import Testing
         == ErrorCode.outOfOrderSequenceNumber.rawValue)
     try harness.stop()
 
+    // The first broker's lock on its directory lasts as long as its object: the second one gets a copy.
     let coordinator = harness.coordinator
-    harness = try BrokerHarness(directory: harness.directory) { coordinator.restarted(on: $0) }
+    let copy = harness.directory + "-copy"
+    try FileManager.default.moveItem(atPath: harness.directory, toPath: copy)
+    try FileManager.default.removeItem(atPath: copy + "/.lock")
+    harness = try BrokerHarness(
+      directory: copy, coordinator: { coordinator.restarted(on: $0) })
     client = harness.connect()
     #expect(try await client.produce("t", 0, first, acks: -1).baseOffset == 0)
-    let next = try Batches.make(1, producerId: id, epoch: 0, sequence: 2)
+    let next = try Batches.make(1, producerId: id, epoch: 0, sequence: 2, timestamp: now)
     #expect(try await client.produce("t", 0, next, acks: -1).baseOffset == 2)
     try harness.end()
   }

@@ -1,5 +1,6 @@
 import RoostBase
 import RoostMessages
+import RoostNetwork
 import RoostReactor
 import Synchronization
 import Testing
@@ -22,7 +23,8 @@ import Testing
     }
 
     func intercept(
-      _ batches: [InterceptedBatch], topic: InterceptedTopic, ticket: InterceptionTicket
+      _ batches: [InterceptedBatch], topic: InterceptedTopic, client: ClientIdentity,
+      ticket: InterceptionTicket
     ) {
       let verdicts = batches.compactMap(verdict)
       guard verdicts.count == batches.count else { return }
@@ -69,7 +71,8 @@ import Testing
   @Test func aBatchIsDealtToPartitionsAndItsOffsetIsHidden() async throws {
     let one = try Batches.make(1)
     let two = try Batches.make(2)
-    let harness = try harness(Scripted { _ in .distribute([(0, one), (1, two)]) })
+    let parts: [(partition: Int32, bytes: [UInt8])] = [(0, one), (1, two)]
+    let harness = try harness(Scripted { _ in .distribute(parts) })
     let client = harness.connect()
     _ = try await client.createTopic("seen", partitions: 2)
     let answer = try await client.produce("seen", 0, try Batches.make(3), acks: -1)

@@ -1,4 +1,5 @@
 import Foundation
+import RoostMessages
 import RoostReactor
 import Synchronization
 import Testing

@@ -1,4 +1,5 @@
 internal import RoostBase
+internal import RoostMessages
 internal import RoostReactor
 internal import RoostWire
 internal import Synchronization
