@@ -55,8 +55,12 @@ public actor Client {
 
   deinit {
     // Nothing of the actor runs any more. Both waits happen on a thread of their own: this may be the loop's.
+    // Open links and the loop hold each other, so they are closed on it first.
+    let (loop, resolver, links) = (loop, resolver, links)
+    loop.submit {
+      for link in links.values { link.close(ClientError(.closed, "the client was closed")) }
+    }
     loop.stop()
-    let (loop, resolver) = (loop, resolver)
     _ = try? SystemThread.start(name: "roost-close") {
       loop.join()
       resolver.stop()
