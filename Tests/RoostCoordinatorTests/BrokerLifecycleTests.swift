@@ -219,4 +219,27 @@ import Testing
     alone.pass(5000)
     #expect(alone.leaders("a") == [1, 1, 1, 1])
   }
+
+  @Test func topicsOfOneRequestGoRoundTheBrokers() {
+    let bench = Bench()
+    for id in 1...3 as ClosedRange<Int32> { bench.bring(id) }
+    var request = CreateTopicsRequest()
+    request.topics = (0..<6).map { n in
+      var topic = CreateTopicsRequest.CreatableTopic()
+      topic.name = "t\(n)"
+      topic.numPartitions = 1
+      topic.replicationFactor = -1
+      return topic
+    }
+    _ = bench.ask(.createTopics(request))
+    #expect((0..<6).flatMap { bench.leaders("t\($0)") }.sorted() == [1, 1, 2, 2, 3, 3])
+    var growth = CreatePartitionsRequest.CreatePartitionsTopic()
+    growth.name = "t0"
+    growth.count = 3
+    growth.assignments = nil
+    var more = CreatePartitionsRequest()
+    more.topics = [growth]
+    _ = bench.ask(.createPartitions(more))
+    #expect(bench.leaders("t0").sorted() == [1, 2, 3])
+  }
 }

@@ -15,6 +15,7 @@ extension CoordinatorCore {
     }
     var response = CreateTopicsResponse()
     var records: [MetadataRecord] = []
+    var planner = TopicPlanner(image: leading.image, settings: settings)
     var counts: [String: Int] = [:]
     for topic in request.topics { counts[topic.name, default: 0] += 1 }
     for topic in request.topics {
@@ -25,8 +26,8 @@ extension CoordinatorCore {
         continue
       }
       do {
-        let plan = try TopicPlanner(image: leading.image, settings: settings)
-          .plan(topic, id: newTopicId())
+        let plan = try planner.plan(topic, id: newTopicId())
+        planner.planned += 1
         records += plan.records
         response.topics.append(result(of: plan))
       } catch {
@@ -109,17 +110,24 @@ extension CoordinatorCore {
     guard settings.specBrokers.allSatisfy(active.contains) || isGraceOver, !active.isEmpty else {
       return
     }
+    // One entry where it fits, so that a broker that follows has them all at once.
+    var planner = TopicPlanner(image: image, settings: settings)
+    var records: [MetadataRecord] = []
     for topic in missing {
       do {
-        let plan = try TopicPlanner(image: leading.image, settings: settings)
-          .plan(topic.creatable, id: newTopicId())
-        if propose(plan.records, at: moment) {
-          note(6, "creates topic \(plan.name) of the spec with \(plan.replicas.count) partitions")
+        let plan = try planner.plan(topic.creatable, id: newTopicId())
+        planner.planned += 1
+        if records.count + plan.records.count > Limits.recordsPerEntryMax, !records.isEmpty {
+          proposeInParts(records, at: moment)
+          records = []
         }
+        records += plan.records
+        note(6, "creates topic \(plan.name) of the spec with \(plan.replicas.count) partitions")
       } catch {
         note(3, "topic \(topic.name) of the spec cannot be created: \(error.message ?? "")")
       }
     }
+    if !records.isEmpty { proposeInParts(records, at: moment) }
     withLeading { $0.isSpecDone = true }
   }
 

@@ -40,6 +40,8 @@ struct TopicPlan {
 struct TopicPlanner {
   let image: MetadataImage
   let settings: CoordinatorSettings
+  /// Topics of the same request that are planned already: the next one begins at another broker.
+  var planned = 0
 
   // MARK: New topics
 
@@ -111,7 +113,7 @@ struct TopicPlanner {
     let count = topic.numPartitions == -1 ? settings.defaultPartitions : topic.numPartitions
     try checkFactor(Int(factor))
     // Topics of one partition go round too.
-    return try place(Int(count), firstIndex: image.topics.count)
+    return try place(Int(count), firstIndex: image.topics.count + planned)
   }
 
   private func checkFactor(_ factor: Int) throws(TopicRefusal) {
