@@ -27,19 +27,19 @@ var targets: [Target] = []
 var products: [Product] = []
 
 @MainActor func deps(_ names: [String]) -> [Target.Dependency] {
-  names.filter { exists("Sources/\($0)") || exists("Tests/\($0)") }.map { .init(stringLiteral: $0) }
+  names.map { .init(stringLiteral: $0) }
 }
 
-/// A Swift library target in Sources/<name>, and its tests in Tests/<name>Tests.
+/// A Swift library target in Sources/<name>, and its tests in Tests/<name>Tests, which may need more (`testing`). What is
+/// not `tested` there is by the tests of the modules that use it.
 @MainActor func module(
-  _ name: String, _ dependencies: [String] = [], testing: [String] = [], resources: [Resource] = [],
+  _ name: String, _ dependencies: [String] = [], testing: [String] = [], tested: Bool = true,
   settings: [SwiftSetting] = strict
 ) {
-  guard exists("Sources/\(name)") else { return }
   targets.append(
     .target(
       name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: settings))
-  guard exists("Tests/\(name)Tests") else { return }
+  guard tested else { return }
   targets.append(
     .testTarget(
       name: "\(name)Tests", dependencies: deps([name] + dependencies + testing),
@@ -52,14 +52,12 @@ var products: [Product] = []
 
 /// A C target: shims that Swift cannot express, or a public ABI header.
 @MainActor func cmodule(_ name: String, linked: [LinkerSetting] = []) {
-  guard exists("Sources/\(name)") else { return }
   targets.append(
     .target(name: name, exclude: readme(name), cSettings: strictC, linkerSettings: linked))
 }
 
 /// A C library of the system (Debian's -dev package), as a module map in Sources/<name>.
 @MainActor func system(_ name: String) {
-  guard exists("Sources/\(name)") else { return }
   targets.append(.systemLibrary(name: name, path: "Sources/\(name)"))
 }
 
@@ -67,7 +65,6 @@ var products: [Product] = []
 @MainActor func sharedObject(
   _ name: String, target: String, _ dependencies: [String], exports: String
 ) {
-  guard exists("Sources/\(target)") else { return }
   targets.append(
     .target(
       name: target, dependencies: deps(dependencies), exclude: readme(target),
@@ -81,7 +78,6 @@ var products: [Product] = []
 }
 
 @MainActor func program(_ name: String, _ dependencies: [String]) {
-  guard exists("Sources/\(name)") else { return }
   targets.append(
     .executableTarget(
       name: name, dependencies: deps(dependencies), exclude: readme(name), swiftSettings: strict))
@@ -90,7 +86,6 @@ var products: [Product] = []
 
 /// An executable in C alone.
 @MainActor func cprogram(_ name: String, linked: [LinkerSetting] = []) {
-  guard exists("Sources/\(name)") else { return }
   targets.append(
     .executableTarget(
       name: name, exclude: readme(name), cSettings: strictC, linkerSettings: linked))
@@ -118,31 +113,28 @@ module("RoostReactor", ["RoostBase", "RoostSystem", "CRoostLinux"], settings: da
 module("RoostWire", ["RoostBase"])
 module("RoostCompression", ["RoostBase", "CZlib", "CZstd", "CLZ4", "CSnappy"])
 // The JSON face of the messages: for the tests alone, generated beside them.
-if exists("Tests/RoostMessagesJSON") {
-  targets.append(
-    .target(
-      name: "RoostMessagesJSON",
-      dependencies: deps([
-        "RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored", "RoostMessagesPrivate",
-      ]),
-      path: "Tests/RoostMessagesJSON", swiftSettings: strict))
-}
+targets.append(
+  .target(
+    name: "RoostMessagesJSON",
+    dependencies: deps([
+      "RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored", "RoostMessagesPrivate",
+    ]),
+    path: "Tests/RoostMessagesJSON", swiftSettings: strict))
 // Counts allocations, for the tests alone.
-if exists("Tests/CRoostAllocations") {
-  targets.append(
-    .target(name: "CRoostAllocations", path: "Tests/CRoostAllocations", cSettings: strictC))
-}
+targets.append(
+  .target(name: "CRoostAllocations", path: "Tests/CRoostAllocations", cSettings: strictC))
 module(
   "RoostMessages", ["RoostBase", "RoostWire"],
   testing: ["RoostMessagesStored", "RoostMessagesJSON", "CZlib", "CRoostAllocations"])
-module("RoostMessagesStored", ["RoostBase", "RoostWire"])
-module("RoostMessagesPrivate", ["RoostBase", "RoostWire"])
+module("RoostMessagesStored", ["RoostBase", "RoostWire"], tested: false)
+module("RoostMessagesPrivate", ["RoostBase", "RoostWire"], tested: false)
 module(
   "RoostRecords", ["RoostBase", "RoostWire", "RoostCompression"], testing: ["CRoostAllocations"])
 module("RoostSchema", ["RoostBase"])
 
 // What every module that roost-host dlopens begins with.
-module("RoostModuleKit", ["RoostBase", "RoostSystem", "RoostReactor", "CRoostModule"])
+module(
+  "RoostModuleKit", ["RoostBase", "RoostSystem", "RoostReactor", "CRoostModule"], tested: false)
 
 // The roles.
 module(
@@ -168,7 +160,7 @@ module(
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "RoostStorage",
     "RoostCompression", "CRoostLinux", "RoostModuleKit", "CRoostModule",
   ])
-module("RoostPluginKit", ["CRoostPlugin"])
+module("RoostPluginKit", ["CRoostPlugin"], tested: false)
 module(
   "RoostPluginHost",
   [
@@ -188,7 +180,7 @@ module(
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostNetwork",
     "RoostRecords", "RoostCompression", "CRoostLinux",
   ])
-module("RoostSimulation", ["RoostBase", "RoostSystem"])
+module("RoostSimulation", ["RoostBase", "RoostSystem"], tested: false)
 
 // What roost-host dlopens.
 let moduleExports = "Sources/CRoostModule/module.exports"
@@ -205,14 +197,12 @@ sharedObject(
   exports: moduleExports)
 
 // A module for the tests of the supervisor, and of roost-host.
-if exists("Tests/Modules/TestModule") {
-  targets.append(
-    .target(
-      name: "RoostTestModule", dependencies: ["CRoostModule"], path: "Tests/Modules/TestModule",
-      cSettings: strictC))
-  products.append(
-    .library(name: "roost-test-module", type: .dynamic, targets: ["RoostTestModule"]))
-}
+targets.append(
+  .target(
+    name: "RoostTestModule", dependencies: ["CRoostModule"], path: "Tests/Modules/TestModule",
+    cSettings: strictC))
+products.append(
+  .library(name: "roost-test-module", type: .dynamic, targets: ["RoostTestModule"]))
 
 // Thin executables: parse, wire up, run.
 // Alone and static, no Swift runtime: it lives between spawn and exec.
@@ -235,7 +225,7 @@ program(
     "RoostBase", "RoostSystem", "RoostCLI", "RoostSpec", "RoostSupervisor", "RoostClient",
     "RoostMessages", "RoostMessagesPrivate", "RoostRecords", "RoostCompression",
     "RoostPluginHost",
-  ].filter { exists("Sources/\($0)") })
+  ])
 
 // scripts/fuzz alone builds these: instrumented libraries that it links with libFuzzer's main.
 if Context.environment["ROOST_FUZZ"] == "1" {
@@ -244,7 +234,7 @@ if Context.environment["ROOST_FUZZ"] == "1" {
     ("Batches", ["RoostWire", "RoostCompression", "RoostRecords"]),
     ("Spec", ["RoostSpec"]),
   ]
-  for (name, dependencies) in fuzzers where exists("Tests/Fuzz/\(name)") {
+  for (name, dependencies) in fuzzers {
     targets.append(
       .target(
         name: "Fuzz\(name)", dependencies: deps(dependencies), path: "Tests/Fuzz/\(name)",
@@ -253,8 +243,7 @@ if Context.environment["ROOST_FUZZ"] == "1" {
   }
 }
 
-if exists("Tests/TidyTests") {
-  targets.append(.testTarget(name: "TidyTests", swiftSettings: strict))
-}
+// The house rules that a machine can check.
+targets.append(.testTarget(name: "TidyTests", swiftSettings: strict))
 
 let package = Package(name: "roost", products: products, targets: targets)
