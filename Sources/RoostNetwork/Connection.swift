@@ -226,7 +226,7 @@ public final class Connection: EventSource, @unchecked Sendable {
 
   /// There may be something to read again, and nobody will say so.
   private func resume() {
-    guard hasUnread || reader.hasBytes, !isAgainQueued, !isPumping, mayRead else { return }
+    guard hasUnread || reader.hasNext, !isAgainQueued, !isPumping, mayRead else { return }
     isAgainQueued = true
     loop.again(self)
   }
@@ -246,8 +246,8 @@ public final class Connection: EventSource, @unchecked Sendable {
       case .wouldBlock: hasUnread = false
       case .ended: peerEnded()
       case .failed(let number): peerFailed(number)
-      case .overBudget:
-        waitForBudget()
+      case .overBudget(let bytes):
+        waitForBudget(bytes)
         isMore = false
       }
     }
@@ -283,10 +283,10 @@ public final class Connection: EventSource, @unchecked Sendable {
     tearDown()
   }
 
-  private func waitForBudget() {
+  private func waitForBudget(_ bytes: Int) {
     guard !waitsForBudget else { return }
     waitsForBudget = true
-    server.budget.wait { [self] in
+    server.budget.wait(for: bytes) { [self] in
       loop.submit { [self] in
         waitsForBudget = false
         if !isClosed { resume() }

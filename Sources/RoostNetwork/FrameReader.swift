@@ -12,8 +12,8 @@ struct FrameReader {
     case wouldBlock
     case ended
     case failed(Int32)
-    /// Wait until the budget has room.
-    case overBudget
+    /// Wait until the budget has room for so many bytes, 0 before the first of a frame.
+    case overBudget(Int)
   }
 
   enum Next {
@@ -38,7 +38,14 @@ struct FrameReader {
     self.connection = connection
   }
 
-  var hasBytes: Bool { end > start }
+  private var hasBytes: Bool { end > start }
+
+  /// Whether `next` has something to say other than that the frame is incomplete.
+  var hasNext: Bool {
+    guard end - start >= 4 else { return false }
+    guard let size = frameSize else { return true }
+    return end - start >= size
+  }
 
   /// Keeps the memory of the frames that were handed out.
   func lease() -> FrameLease {
@@ -49,7 +56,9 @@ struct FrameReader {
   // MARK: Receiving
 
   mutating func receive(from stream: any ByteStream, pool: inout BlockPool) -> Received {
-    guard prepare(pool: &pool), let block else { return .overBudget }
+    guard prepare(pool: &pool), let block else {
+      return .overBudget(hasBytes ? grownSize(have: end - start) : 0)
+    }
     let room = block.capacity - end
     switch stream.receive(into: block.memory + end, capacity: room) {
     case .bytes(0): return .ended

@@ -56,14 +56,16 @@ final class MemoryBudget: Sendable {
     if wasPrivileged { wakeAll() }
   }
 
-  /// Calls `resume` once when there may be room again. The caller checks again then.
-  func wait(_ resume: @escaping @Sendable () -> Void) {
-    state.withLock {
-      $0.waiters.append(resume)
+  /// Calls `resume` once when there may be room for `bytes` (0: for a new frame). The caller checks again then, and
+  /// is called only after something has changed, so it does not spin.
+  func wait(for bytes: Int, _ resume: @escaping @Sendable () -> Void) {
+    let isPrivilegeFree = state.withLock { state in
+      state.waiters.append(resume)
       hasWaiters.store(true, ordering: .sequentiallyConsistent)
+      return state.privileged == nil
     }
-    // Room that was made between the caller's check and here wakes nobody else.
-    if !isOver { wakeAll() }
+    // Room that was made between the caller's check and here has woken nobody.
+    if used + bytes <= limit || (bytes > 0 && isPrivilegeFree) { wakeAll() }
   }
 
   private func wakeAll() {

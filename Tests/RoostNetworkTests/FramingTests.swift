@@ -1,6 +1,7 @@
 import Glibc
 import RoostBase
 import RoostNetwork
+import RoostReactor
 import RoostSystem
 import RoostWire
 import Testing
@@ -49,6 +50,26 @@ import Testing
     other.send(request(correlation: 1))
     #expect(other.answer()?.correlationId == 1)
     #expect(test.server.counters.refused == 1)
+    test.stop()
+  }
+
+  @Test func halfAFrameCostsNothingWhileItWaits() throws {
+    let test = try TestServer()
+    let (clock, client) = (try EventLoop(name: "clock"), try test.connect())
+    let whole = request(correlation: 1, body: [1, 2, 3])
+    client.send(Array(whole.prefix(10)))
+    waitUntil { test.server.counters.bytesReceived == 10 }
+    // The turn in which it was received may still be on its way; after that there is none.
+    let (settled, later) = (Counter(), Counter())
+    clock.submit { clock.schedule(afterMillis: 50) { settled.add() } }
+    waitUntil { settled.value == 1 }
+    let turns = test.group.loops[0].turns
+    clock.submit { clock.schedule(afterMillis: 50) { later.add() } }
+    waitUntil { later.value == 1 }
+    #expect(test.group.loops[0].turns == turns)
+    client.send(Array(whole[10...]))
+    #expect(client.answer()?.body == [1, 2, 3])
+    clock.stop()
     test.stop()
   }
 
