@@ -140,7 +140,7 @@ module(
 module(
   "RoostStorage",
   ["RoostBase", "RoostSystem", "RoostWire", "RoostRecords"],
-  testing: ["RoostSimulation", "RoostCompression"])
+  testing: ["RoostSimulation", "RoostCompression"], settings: dataPlane)
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"], settings: dataPlane)
@@ -159,7 +159,7 @@ module(
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "RoostStorage",
     "RoostCompression", "CRoostLinux", "RoostModuleKit", "CRoostModule",
-  ])
+  ], settings: dataPlane)
 module("RoostPluginKit", ["CRoostPlugin"], tested: false)
 module(
   "RoostPluginHost",

@@ -38,6 +38,7 @@ final class BrokerMetrics: Sendable {
     bytesOut.add(bytes, ordering: .relaxed)
   }
 
+  /// Of any API but Produce, which comes in batches.
   func addRequest(_ key: Int16) {
     requests[min(max(0, Int(key)), Self.keysMax)].value.add(1, ordering: .relaxed)
   }
@@ -55,7 +56,10 @@ final class BrokerMetrics: Sendable {
       Double(failedProduceRequests.load(ordering: .relaxed)))
     emit(topic + "TotalFetchRequestsPerSec", Double(fetchRequests.load(ordering: .relaxed)))
     for (api, _) in ApiTable.offered {
-      let count = requests[min(Int(api.rawValue), Self.keysMax)].value.load(ordering: .relaxed)
+      let count =
+        api == .produce
+        ? produceRequests.load(ordering: .relaxed)
+        : requests[min(Int(api.rawValue), Self.keysMax)].value.load(ordering: .relaxed)
       guard count > 0 else { continue }
       emit(
         "kafka.network:type=RequestMetrics,name=RequestsPerSec,request=\(api.name)", Double(count))

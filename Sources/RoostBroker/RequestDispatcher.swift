@@ -10,29 +10,27 @@ internal import Synchronization
 /// before a request of another kind, which may ask for what they wrote.
 final class RequestDispatcher: RequestHandler {
   private let broker: Broker
-  /// By loop; each is used on its loop alone.
-  private let lanes: [ObjectIdentifier: Confined<ProduceLane>]
+  /// One for each loop, used on its loop alone. There are as many as processors: looking through them beats hashing.
+  private let lanes: [(loop: ObjectIdentifier, lane: Confined<ProduceLane>)]
 
   init(broker: Broker, loops: [EventLoop]) {
     self.broker = broker
-    lanes = Dictionary(
-      uniqueKeysWithValues: loops.map {
-        (ObjectIdentifier($0), Confined(ProduceLane(broker: broker, loop: $0)))
-      })
+    lanes = loops.map {
+      (ObjectIdentifier($0), Confined(ProduceLane(broker: broker, loop: $0)))
+    }
   }
 
   private func lane(_ loop: EventLoop) -> ProduceLane {
-    guard let lane = lanes[ObjectIdentifier(loop)] else {
-      preconditionFailure("a connection belongs to one of the broker's loops")
-    }
-    return lane.value
+    let wanted = ObjectIdentifier(loop)
+    for entry in lanes where entry.loop == wanted { return entry.lane.value }
+    preconditionFailure("a connection belongs to one of the broker's loops")
   }
 
   func handle(_ request: InboundRequest) {
-    broker.metrics.addRequest(request.apiKey)
     do throws(WireError) {
       let lane = lane(request.loop)
       if request.apiKey == ApiKey.produce.rawValue { return try lane.take(request) }
+      broker.metrics.addRequest(request.apiKey)
       if lane.hasWork { lane.flush() }
       if request.apiKey == ApiKey.apiVersions.rawValue { return try apiVersions(request) }
       guard let entry = ApiTable.find(request.apiKey) else {

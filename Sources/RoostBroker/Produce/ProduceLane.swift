@@ -17,6 +17,10 @@ final class ProduceLane {
   let loop: EventLoop
   private var free: [ProduceWork] = []
   private var staged: [ProduceWork] = []
+  /// Changes places with `staged` for the time of the answers, so that no batch allocates.
+  private var finishing: [ProduceWork] = []
+  /// The time of this batch of work, milliseconds since the epoch; 0: not read yet.
+  private var batchMillis: Int64 = 0
   private var groups: [Group] = []
   private var spareGroups: [Group] = []
   private var wake = WakeBatch()
@@ -27,14 +31,14 @@ final class ProduceLane {
   /// What one append writes to one partition.
   private struct Group {
     var partition: Partition
-    var topic: Topic
     var appends: [GroupAppend] = []
     var origins: [Origin] = []
   }
 
   /// Whose batch it is.
   private struct Origin {
-    var work: ProduceWork
+    /// Not retained: the work is staged, or held by the interception that it waits for, until its batches are written.
+    unowned(unsafe) var work: ProduceWork
     /// In the cursor's partitions.
     var at: Int
     var records: Int64
@@ -71,7 +75,8 @@ final class ProduceLane {
       return
     }
     let topics = broker.replicas.topics
-    let nowMillis = WallTime.millis()
+    if batchMillis == 0 { batchMillis = WallTime.millis() }
+    let nowMillis = batchMillis
     for topic in work.cursor.topics {
       let found =
         version >= ProduceCursor.firstWithTopicIds
@@ -135,7 +140,7 @@ final class ProduceLane {
           ))
       } else {
         add(
-          bytes, to: partition, topic,
+          bytes, to: partition,
           Origin(work: work, at: at, records: Int64(batch.header.recordCount)))
       }
     }
@@ -185,8 +190,7 @@ final class ProduceLane {
   }
 
   private func add(
-    _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ topic: Topic,
-    _ origin: Origin
+    _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ origin: Origin
   ) {
     counted.bytesIn += Int64(bytes.count)
     if let at = groups.firstIndex(where: { $0.partition === partition }) {
@@ -194,9 +198,8 @@ final class ProduceLane {
       groups[at].origins.append(origin)
       return
     }
-    var group = spareGroups.popLast() ?? Group(partition: partition, topic: topic)
+    var group = spareGroups.popLast() ?? Group(partition: partition)
     group.partition = partition
-    group.topic = topic
     group.appends.append(GroupAppend(bytes))
     group.origins.append(origin)
     groups.append(group)
@@ -207,16 +210,17 @@ final class ProduceLane {
   /// Appends what is staged and answers: after all requests that arrived together were taken.
   func flush() {
     guard hasWork else { return }
-    let nowMillis = WallTime.millis()
+    let nowMillis = batchMillis == 0 ? WallTime.millis() : batchMillis
+    batchMillis = 0
     for at in groups.indices { append(&groups[at], nowMillis: nowMillis) }
     while var group = groups.popLast() {
       group.appends.removeAll(keepingCapacity: true)
       group.origins.removeAll(keepingCapacity: true)
       if spareGroups.count < Limits.spareGroups { spareGroups.append(group) }
     }
-    let works = staged
-    staged.removeAll(keepingCapacity: true)
-    for work in works where work.parked == 0 { finish(work) }
+    swap(&staged, &finishing)
+    for work in finishing where work.parked == 0 { finish(work) }
+    finishing.removeAll(keepingCapacity: true)
     wake.flush()
     broker.metrics.add(counted)
     counted = ProduceCounts()
@@ -225,12 +229,12 @@ final class ProduceLane {
   private func append(_ group: inout Group, nowMillis: Int64) {
     if let refusal = group.partition.append(&group.appends, nowMillis: nowMillis) {
       for origin in group.origins {
-        refuse(origin.work, origin.at, refusal, .id(group.topic.id))
+        refuse(origin.work, origin.at, refusal, .id(group.partition.topicId))
       }
       if refusal == .storage {
         broker.log.error(
-          "an append to \(group.topic.name)-\(group.partition.index) failed: the log is off line",
-          topic: group.topic.name)
+          "an append to \(group.partition.topicName)-\(group.partition.index) failed: the log is off line",
+          topic: group.partition.topicName)
       }
       return
     }
@@ -251,7 +255,9 @@ final class ProduceLane {
       origin.work.outcomes[origin.at] = ProduceOutcome(
         error: .none, baseOffset: origin.hidesOffset ? -1 : info.baseOffset,
         logAppendTimeMillis: info.logAppendTimeMillis, logStartOffset: info.logStartOffset)
-      origin.work.awaited[origin.at] = (partition, info.lastOffset + 1)
+      if origin.work.cursor.acks == -1 {
+        origin.work.awaited[origin.at] = (partition, info.lastOffset + 1)
+      }
       if info.flushDue { origin.work.flushes.append(partition) }
     case .refused(let refusal):
       origin.work.outcomes[origin.at] = .failed(
@@ -421,7 +427,7 @@ final class ProduceLane {
       records = Int64(header.recordCount)
     }
     add(
-      bytes, to: partition, topic,
+      bytes, to: partition,
       Origin(work: work, at: at, records: records, hidesOffset: hidesOffset))
   }
 }
