@@ -238,6 +238,7 @@ private final class Interception {
     link.send(
       PluginLink.Request(
         apiKey: Request.apiKey, version: version, deadlineMillis: entry.deadlineMillis,
+        sizeBytes: bytes(n).count,
         encode: { (writer: inout WireWriter) throws(WireError) in
           try request.encode(into: &writer, version: version)
         },

@@ -7,13 +7,17 @@ internal import RoostWire
 /// One event loop's way to one plugin process: a connection that comes back, and the requests that wait for an answer.
 ///
 /// A request that was on its way when the process died is sent again to the next one, at most `PluginLimits.sendsMax`
-/// times in all (it may be what kills it), until its deadline. Confined to its loop.
+/// times in all (it may be what kills it), until its deadline. A process that hangs holds no more than
+/// `PluginLimits.bytesMax` here: its connection is given up once a deadline has passed without any answer on it.
+/// Confined to its loop.
 final class PluginLink {
   /// What a request is made of: kept until the answer is there, since it may have to be sent again.
   struct Request {
     let apiKey: Int16
     let version: Int16
     let deadlineMillis: Int64
+    /// What the batch holds, bytes.
+    let sizeBytes: Int
     /// Writes the body; runs on the loop, once for each sending.
     let encode: (inout WireWriter) throws(WireError) -> Void
     /// The answer, or why there is none. On the loop, once.
@@ -22,16 +26,21 @@ final class PluginLink {
 
   /// A request without an answer yet.
   private final class Waiting {
-    let request: Request
+    /// Nil once it is over: what it holds goes at once, though the connection may still expect its answer.
+    private(set) var request: Request?
+    let sizeBytes: Int
     var sends = 0
-    var isOver = false
+    var sentAtNanos: UInt64 = 0
     var timer: EventLoop.Timer?
 
-    init(_ request: Request) { self.request = request }
+    init(_ request: Request) {
+      self.request = request
+      sizeBytes = request.sizeBytes
+    }
 
     func finish(_ result: Result<RawReply, RoostError>) {
-      guard !isOver else { return }
-      isOver = true
+      guard let request else { return }
+      self.request = nil
       timer?.cancel()
       timer = nil
       request.completion(result)
@@ -55,6 +64,10 @@ final class PluginLink {
     firstMillis: PluginLimits.reconnectMillis, maxMillis: PluginLimits.reconnectMillisMax)
   /// In the order of their arrival.
   private var waiting: [Waiting] = []
+  /// On the connection without an answer, those that are over included, and the bytes they may hold there.
+  private var onTheWay = 0
+  private var onTheWayBytes = 0
+  private var lastAnswerNanos: UInt64 = 0
   private var isAwayLogged = false
 
   init(plugin: String, socketPath: String, loop: EventLoop, log: BrokerLog) {
@@ -65,13 +78,17 @@ final class PluginLink {
   }
 
   func send(_ request: Request) {
-    guard waiting.count < PluginLimits.requestsMax else {
+    let count = max(waiting.count, onTheWay)
+    let bytes = max(waiting.reduce(0) { $0 + $1.sizeBytes }, onTheWayBytes)
+    guard count < PluginLimits.requestsMax, bytes + request.sizeBytes <= PluginLimits.bytesMax
+    else {
       return request.completion(
-        .failure(RoostError(.limit, "\(PluginLimits.requestsMax) requests wait for it already")))
+        .failure(
+          RoostError(.limit, "\(count) requests with \(bytes) bytes wait for it already")))
     }
     let entry = Waiting(request)
     entry.timer = loop.schedule(afterMillis: request.deadlineMillis) { [weak self] in
-      self?.expire(entry)
+      self?.expire(entry, request.deadlineMillis)
     }
     waiting.append(entry)
     switch state {
@@ -81,10 +98,14 @@ final class PluginLink {
     }
   }
 
-  private func expire(_ entry: Waiting) {
+  private func expire(_ entry: Waiting, _ deadlineMillis: Int64) {
     waiting.removeAll { $0 === entry }
-    let millis = entry.request.deadlineMillis
-    entry.finish(.failure(RoostError(.timeout, "no answer within \(millis) ms")))
+    entry.finish(.failure(RoostError(.timeout, "no answer within \(deadlineMillis) ms")))
+    // Nothing was answered since it was sent: whoever is at the other end hangs. The next request finds out again.
+    if case .connected(let connection) = state, entry.sends > 0, lastAnswerNanos < entry.sentAtNanos
+    {
+      connection.close()
+    }
   }
 
   private func connect() {
@@ -106,25 +127,33 @@ final class PluginLink {
       return entry.finish(
         .failure(RoostError(.unavailable, "its process ended \(entry.sends) times at this batch")))
     }
+    guard let request = entry.request else { return }
     entry.sends += 1
+    entry.sentAtNanos = MonotonicTime.nanos()
+    onTheWay += 1
+    onTheWayBytes += entry.sizeBytes
     let box = Confined((entry, WeakLink(self)))
     do throws(WireError) {
       try connection.sendRaw(
-        apiKey: entry.request.apiKey, version: entry.request.version, isFlexible: true,
-        encode: entry.request.encode
+        apiKey: request.apiKey, version: request.version, isFlexible: true, encode: request.encode
       ) { result in
         let (entry, me) = box.value
         me.link?.answered(entry, result)
       }
     } catch {
+      onTheWay -= 1
+      onTheWayBytes -= entry.sizeBytes
       waiting.removeAll { $0 === entry }
       entry.finish(.failure(RoostError(.invalid, "the request cannot be encoded", cause: error)))
     }
   }
 
   private func answered(_ entry: Waiting, _ result: Result<RawReply, RoostError>) {
+    onTheWay -= 1
+    onTheWayBytes -= entry.sizeBytes
     // A broken connection fails each of its requests; `broken` decides what becomes of them.
     guard case .success = result else { return }
+    lastAnswerNanos = MonotonicTime.nanos()
     backoff.reset()
     if isAwayLogged {
       isAwayLogged = false
@@ -170,7 +199,9 @@ private struct WeakLink {
 /// The named limits of the broker's side of plugins.
 enum PluginLimits {
   /// Requests of one loop that wait for one plugin.
-  static let requestsMax = 4096
+  static let requestsMax = 512
+  /// What they hold, bytes; one batch of the largest size that a plugin is given always fits.
+  static let bytesMax = 64 << 20
   /// How often one request is sent.
   static let sendsMax = 2
   /// The wait before the first try to reach a process that is away, and the longest one, milliseconds.
