@@ -87,9 +87,9 @@ import Testing
       var cursor = ProduceCursor()
       var reader = WireReader(bytes)
       try cursor.read(&reader, version: version)
-      var outcome = ProduceOutcome(error: .notLeaderOrFollower, message: "elsewhere")
-      outcome.currentLeader = version >= 10 ? (3, 8) : nil
-      outcome.recordErrors = [(2, "bad")]
+      let outcome = ProduceOutcome(
+        error: .notLeaderOrFollower, message: "elsewhere", recordErrors: [(2, "bad")],
+        currentLeader: version >= 10 ? (3, 8) : nil)
       var writer = WireWriter()
       ProduceAnswer.write(
         cursor, [outcome], endpoints: [NodeEndpoint(id: 3, host: "h", port: 9, rack: nil)],

@@ -13,7 +13,9 @@ internal import RoostWire
 /// `take` reads and checks a request; the requests that arrived together are written by `flush`: one append per
 /// partition, whatever number of requests it came from, then all answers. Confined to its loop.
 final class ProduceLane {
-  private unowned let broker: Broker
+  /// Strong, as an unowned one would be counted at each use: the broker lives as long as its process serves.
+  private let broker: Broker
+  private let replicas: ReplicaManager
   let loop: EventLoop
   private var free: [ProduceWork] = []
   private var staged: [ProduceWork] = []
@@ -48,6 +50,7 @@ final class ProduceLane {
 
   init(broker: Broker, loop: EventLoop) {
     self.broker = broker
+    replicas = broker.replicas
     self.loop = loop
   }
 
@@ -74,7 +77,7 @@ final class ProduceLane {
       for at in work.outcomes.indices { work.outcomes[at] = .failed(.invalidRequiredAcks) }
       return
     }
-    let topics = broker.replicas.topics
+    let topics = replicas.topics
     if batchMillis == 0 { batchMillis = WallTime.millis() }
     let nowMillis = batchMillis
     for topic in work.cursor.topics {
@@ -96,18 +99,18 @@ final class ProduceLane {
       ? .id(topic.id) : .name(String(decoding: topic.name, as: UTF8.self))
     for at in topic.partitions {
       let partition = work.cursor.partitions[at].index
-      refuse(work, at, broker.replicas.missing(topic: reference, partition: partition), reference)
+      refuse(work, at, replicas.missing(topic: reference, partition: partition), reference)
     }
   }
 
   private func refuse(
     _ work: ProduceWork, _ at: Int, _ refusal: PartitionRefusal, _ topic: TopicReference
   ) {
-    var outcome = ProduceOutcome.failed(refusal.errorCode)
-    if work.version >= 10, refusal == .notLeader || refusal == .fencedEpoch {
-      outcome.currentLeader = broker.currentLeader(topic, work.cursor.partitions[at].index)
-    }
-    work.outcomes[at] = outcome
+    let isMoved = refusal == .notLeader || refusal == .fencedEpoch
+    work.outcomes[at] = ProduceOutcome(
+      error: refusal.errorCode, message: nil,
+      currentLeader: work.version >= 10 && isMoved
+        ? broker.currentLeader(topic, work.cursor.partitions[at].index) : nil)
   }
 
   private func stage(
@@ -120,7 +123,7 @@ final class ProduceLane {
       let entry = work.cursor.partitions[at]
       guard let partition = topic.partition(entry.index) else {
         let reference = TopicReference.id(topic.id)
-        let why = broker.replicas.missing(topic: reference, partition: entry.index)
+        let why = replicas.missing(topic: reference, partition: entry.index)
         refuse(work, at, why == .unknownId ? .unknown : why, reference)
         continue
       }
@@ -193,7 +196,7 @@ final class ProduceLane {
     _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ origin: Origin
   ) {
     counted.bytesIn += Int64(bytes.count)
-    if let at = groups.firstIndex(where: { $0.partition === partition }) {
+    for at in groups.indices where groups[at].partition === partition {
       groups[at].appends.append(GroupAppend(bytes))
       groups[at].origins.append(origin)
       return
@@ -238,11 +241,11 @@ final class ProduceLane {
       }
       return
     }
-    wake.add(group.partition.watchers)
+    if !group.partition.watchers.isEmpty { wake.add(group.partition.watchers) }
     var rolled = false
-    for (append, origin) in zip(group.appends, group.origins) {
-      guard let result = append.result else { continue }
-      note(result, origin, group.partition)
+    for at in group.appends.indices {
+      guard let result = group.appends[at].result else { continue }
+      note(result, group.origins[at], group.partition)
       rolled = rolled || result.info?.rolled == true
     }
     if rolled, let log = group.partition.log { broker.upkeep.flushRolled(log) }
@@ -290,7 +293,7 @@ final class ProduceLane {
       guard let firstError else { return slot.answerNothing() }
       return slot.close("Produce with acks=0 met \(firstError)")
     }
-    let endpoints = endpoints(work, slot)
+    let endpoints = firstError == nil ? [] : endpoints(work, slot)
     do throws(WireError) {
       try slot.answer { (writer: inout WireWriter) throws(WireError) in
         ProduceAnswer.write(
@@ -407,8 +410,9 @@ final class ProduceLane {
       addChecked(work, at, bytes, topic, index, hidesOffset: hidesOffset)
       return true
     }
-    var outcome = ProduceOutcome.failed(refusal)
-    outcome.message = "What a plugin made of the batch is refused: \(refusal.message)"
+    let outcome = ProduceOutcome(
+      error: ErrorCode(rawValue: refusal.errorCode),
+      message: "What a plugin made of the batch is refused: \(refusal.message)")
     work.outcomes[at] = outcome
     return false
   }

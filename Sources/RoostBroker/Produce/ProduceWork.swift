@@ -10,7 +10,7 @@ final class ProduceWork {
   var cursor = ProduceCursor()
   /// One per partition of the cursor.
   var outcomes: [ProduceOutcome] = []
-  /// By partition of the cursor: the high watermark that acks=all waits for, with its partition.
+  /// With acks=all, by partition of the cursor: the high watermark that it waits for, with its partition.
   var awaited: [(partition: Partition, offset: Int64)?] = []
   /// Batches that were made anew (another codec, a plugin's): kept until they are written.
   var owned: [UnsafeMutableRawBufferPointer] = []
@@ -33,7 +33,7 @@ final class ProduceWork {
     awaited.removeAll(keepingCapacity: true)
     for _ in cursor.partitions.indices {
       outcomes.append(ProduceOutcome(error: .none))
-      awaited.append(nil)
+      if cursor.acks == -1 { awaited.append(nil) }
     }
   }
 
