@@ -94,7 +94,9 @@ public struct Admin: Sendable {
 
   public func deleteTopic(_ name: String) async throws(ClientError) {
     let client = client
-    try await client.retrying { () async throws(ClientError) in
+    // Asked of the controller, that it is not there is no matter of time.
+    try await client.retrying(givingUpOn: [.unknownTopicOrPartition]) {
+      () async throws(ClientError) in
       try await client.call(.any) { (version: Int16) throws(ClientError) -> DeleteTopicsRequest in
         var request = DeleteTopicsRequest()
         if version >= 6 {
@@ -121,7 +123,8 @@ public struct Admin: Sendable {
   /// Gives a topic more partitions: `count` altogether.
   public func createPartitions(_ name: String, count: Int32) async throws(ClientError) {
     let client = client
-    try await client.retrying { () async throws(ClientError) in
+    try await client.retrying(givingUpOn: [.unknownTopicOrPartition]) {
+      () async throws(ClientError) in
       try await client.call(.any) { (_: Int16) throws(ClientError) -> CreatePartitionsRequest in
         var topic = CreatePartitionsRequest.CreatePartitionsTopic()
         topic.name = name

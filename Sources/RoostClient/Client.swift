@@ -1,5 +1,5 @@
 internal import RoostBase
-internal import RoostMessages
+public import RoostMessages
 internal import RoostReactor
 internal import RoostSystem
 public import RoostWire
@@ -169,7 +169,7 @@ public actor Client {
 
   /// Repeats `body` while it fails in a way that may pass, until the time of an operation is over.
   public func retrying<Value: Sendable>(
-    _ body: @Sendable () async throws(ClientError) -> Value
+    givingUpOn final: [ErrorCode] = [], _ body: @Sendable () async throws(ClientError) -> Value
   ) async throws(ClientError) -> Value {
     let begun = now
     let deadline = begun + configuration.apiTimeoutMillis
@@ -183,6 +183,7 @@ public actor Client {
         let pause = backoff.millis(attempt: attempt, using: &generator)
         let end =
           hasConnected ? deadline : min(deadline, begun + configuration.bootstrapTimeoutMillis)
+        if case .server(let code) = error.cause, final.contains(code) { throw error }
         guard error.isRetriable, !isClosed, now + pause < end else { throw error }
         await self.pause(millis: pause)
       }

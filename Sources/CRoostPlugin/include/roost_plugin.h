@@ -111,7 +111,7 @@ typedef struct roost_interceptor {
   size_t struct_size;
   // Judges a batch before it is appended. `verdicts` has record_count entries, all KEEP, `verdict_stride` bytes apart;
   // change those that shall not stay so. Returns 0, or another value when the batch could not be judged (with
-  // `*error` set to a line in arena memory): then the chain entry's on-failure policy decides.
+  // `*error` set to a line in arena or static memory): then the chain entry's on-failure policy decides.
   int32_t (*produce)(void *instance, const roost_batch *batch, roost_verdict *verdicts, size_t verdict_stride,
                      const roost_arena *arena, roost_slice *error);
 } roost_interceptor;
@@ -136,7 +136,7 @@ typedef struct roost_plugin {
   const char *description; // one line
 
   // Makes an instance. `settings` is the plugin's `settings:` of the spec as a JSON object. Returns 0 and sets
-  // `*instance`, or another value with `*error` set to a line in arena memory: what is wrong with the settings.
+  // `*instance`, or another value with `*error` set to a line in arena or static memory: what is wrong with the settings.
   int32_t (*create)(const roost_plugin_host *host, roost_slice settings, void **instance, const roost_arena *arena,
                     roost_slice *error);
   void (*destroy)(void *instance);

@@ -60,7 +60,8 @@ public final class ClusterControl {
     if let refused, wanted.count == 1 {
       throw RoostError(
         .unavailable,
-        "cluster \(wanted[0].cluster) does not answer; \"roost up SPEC\" starts it", cause: refused)
+        "cluster \(wanted[0].cluster) does not answer: its roostd has ended, its processes may still serve; \"roost up SPEC\" ends them and starts it again",
+        cause: refused)
     }
     let what = cluster.map { "the cluster \($0)" } ?? "no cluster"
     throw RoostError(

@@ -264,7 +264,7 @@ public struct ProcessMachine: Sendable {
       return [.log(.error, text)] + terminate(life, .startTimeout, readyAt: nil, now)
     case .running(let life, let readyAt, let lastPing):
       state = .degraded(life, readyAt: readyAt, lastPing: lastPing)
-      return [.log(.warning, "its watchdog ping is late")]
+      return [.log(.warning, "has not pinged its watchdog in time")]
     case .degraded: return watchdogMissed(now)
     case .stopping(let life, _, let reason, let readyAt):
       state = .stopping(life, killAt: nil, reason: reason, readyAt: readyAt)

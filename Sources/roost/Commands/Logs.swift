@@ -19,7 +19,7 @@ extension Commands {
       that is enough (mask), or roostd. Reads the process's log file, or the journal where its lines go there.
       """
   ) { arguments in
-    let lines = try arguments.integer("lines", in: 1...1_000_000) ?? 50
+    let lines = try arguments.integer("lines", in: 0...1_000_000) ?? 50
     let status = try ClusterControl.open(arguments).status(withMetrics: false)
     let source = try logSource(arguments.operands[0], status)
     guard let path = source.path else {

@@ -44,7 +44,7 @@ extension Commands {
         + "roostd \(status.release), pid \(status.pid), up \(duration(status.uptimeMs)), "
         + "\(mebibytes(status.memoryBytes)), spec \(status.specPath)\n\n")
     var table = Table(
-      "PROCESS", "STATE", ">PID", ">UPTIME", ">RESTARTS", ">MEMORY", "LISTENERS", "")
+      "PROCESS", "STATE", ">PID", ">UPTIME", ">RESTARTS", ">MEMORY", "LISTENERS", "STATUS")
     for process in status.processes {
       table.add(
         "\(process.role)-\(process.instance)", process.state,
