@@ -9,6 +9,7 @@ import RoostReactor
 import RoostRecords
 import RoostSystem
 import RoostWire
+import Synchronization
 import Testing
 
 @testable import RoostBroker
@@ -123,6 +124,59 @@ import Testing
     #expect(try await client.produce("t", 0, first, acks: -1).baseOffset == 0)
     let next = try Batches.make(1, producerId: id, epoch: 0, sequence: 2, timestamp: now)
     #expect(try await client.produce("t", 0, next, acks: -1).baseOffset == 2)
+    try harness.end()
+  }
+
+  @Test func aBrokerThatIsFarBehindBeginsWithASnapshot() async throws {
+    var harness = try BrokerHarness()
+    var client = harness.connect()
+    _ = try await client.createTopic("t", partitions: 3)
+    _ = try await client.produce("t", 2, Batches.make(4))
+    try harness.stop()
+    let coordinator = harness.coordinator
+    let copy = harness.directory + "-copy"
+    try FileManager.default.moveItem(atPath: harness.directory, toPath: copy)
+    try FileManager.default.removeItem(atPath: copy + "/.lock")
+    harness = try BrokerHarness(
+      directory: copy, coordinator: { coordinator.restarted(on: $0, compacted: true) })
+    #expect(harness.coordinator.snapshotParts.load(ordering: .relaxed) >= 2)
+    client = harness.connect()
+    #expect(try await client.fetch("t", 2, from: 0).highWatermark == 4)
+    // The log goes on behind the snapshot.
+    _ = try await client.createTopic("u")
+    #expect(try await client.produce("u", 0, Batches.make(1)).errorCode == 0)
+    try harness.end()
+  }
+
+  @Test func theBrokerServesOnWithoutItsCoordinatorAndFindsItAgain() async throws {
+    let harness = try BrokerHarness()
+    let client = harness.connect()
+    _ = try await client.createTopic("t")
+    harness.coordinator.setAway(true)
+    #expect(try await client.produce("t", 0, Batches.make(1), acks: -1).errorCode == 0)
+    #expect(try await client.fetch("t", from: 0).highWatermark == 1)
+    // A change waits for the coordinator and is made when it is back.
+    let admin = harness.connect()
+    async let created = admin.createTopic("u")
+    #expect(try await client.produce("t", 0, Batches.make(1)).baseOffset == 1)
+    harness.coordinator.setAway(false)
+    _ = try await created
+    #expect(try await client.produce("u", 0, Batches.make(1)).errorCode == 0)
+    try harness.end()
+  }
+
+  @Test func aBrokerWhoseEpochIsStaleRegistersAgain() async throws {
+    let harness = try BrokerHarness(config: ["broker.heartbeat.interval.ms": "20"])
+    let client = harness.connect()
+    _ = try await client.createTopic("t")
+    harness.coordinator.forgetBroker()
+    let end = ContinuousClock.now + .seconds(20)
+    while harness.coordinator.registrations.load(ordering: .relaxed) < 2,
+      ContinuousClock.now < end
+    {
+      #expect(try await client.produce("t", 0, Batches.make(1)).errorCode == 0)
+    }
+    #expect(harness.coordinator.registrations.load(ordering: .relaxed) == 2)
     try harness.end()
   }
 

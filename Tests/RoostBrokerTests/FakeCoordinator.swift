@@ -17,6 +17,10 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   private var batches: [(first: Int64, last: Int64, bytes: [UInt8])] = []
   private var waiting: [(offset: Int64, done: (FetchResponse) -> Void)] = []
   private var nextProducerId: Int64 = 0
+  private var snapshot: [UInt8]?
+  private var snapshotEnd: Int64 = 0
+  /// Requests for parts of the snapshot.
+  let snapshotParts = Atomic<Int>(0)
   private var random = SystemRandomNumberGenerator()
 
   init(loop: EventLoop, clusterId: String) {
@@ -28,14 +32,45 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   }
 
   /// The same cluster, for a broker that starts again. The first one is not used any more.
-  func restarted(on loop: EventLoop) -> FakeCoordinator { FakeCoordinator(loop: loop, after: self) }
+  ///
+  /// `compacted`: its log begins behind a snapshot of all that was.
+  func restarted(on loop: EventLoop, compacted: Bool = false) -> FakeCoordinator {
+    FakeCoordinator(loop: loop, after: self, compacted: compacted)
+  }
 
-  private init(loop: EventLoop, after other: FakeCoordinator) {
+  private init(loop: EventLoop, after other: FakeCoordinator, compacted: Bool) {
     self.loop = loop
     image = other.image
-    batches = other.batches
     nextProducerId = other.nextProducerId
+    if compacted {
+      snapshot = try? MetadataBatch.encodeSnapshot(of: image, timestampMillis: 0)
+      snapshotEnd = image.offset + 1
+    } else {
+      batches = other.batches
+    }
   }
+
+  /// As if its process were gone: nothing can be sent, and who waits is told. Any thread.
+  func setAway(_ away: Bool) {
+    isAway.store(away, ordering: .relaxed)
+    loop.submit { [self] in
+      guard away else { return }
+      let due = failing
+      failing = []
+      waiting = []
+      for fail in due { fail() }
+    }
+  }
+
+  private let isAway = Atomic<Bool>(false)
+  /// How the requests that wait are told that the connection broke.
+  private var failing: [() -> Void] = []
+  /// Registrations so far.
+  let registrations = Atomic<Int>(0)
+
+  /// The next heartbeat is told that its epoch is stale.
+  func forgetBroker() { loop.submit { [self] in forgets = true } }
+  private var forgets = false
 
   func tryNext() {}
   func close() { waiting = [] }
@@ -48,8 +83,17 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
       guard let response = response as? Response else { preconditionFailure("\(Request.self)") }
       done(.success(response))
     }
+    if isAway.load(ordering: .relaxed) {
+      return done(.failure(RoostError(.unavailable, "the coordinator is away")))
+    }
     switch request {
-    case let request as FetchRequest: fetch(request) { answer($0) }
+    case let request as FetchRequest:
+      fetch(request) {
+        answer($0)
+      } onFailure: {
+        done(.failure(RoostError(.timeout, "the connection broke")))
+      }
+    case let request as FetchSnapshotRequest: answer(part(request))
     case let request as BrokerRegistrationRequest: answer(register(request))
     case let request as BrokerHeartbeatRequest: answer(heartbeat(request))
     case let request as CreateTopicsRequest: answer(create(request))
@@ -84,17 +128,27 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
     batches.append((first, image.offset, bytes))
     let due = waiting
     waiting = []
+    failing = []
     for (offset, done) in due { done(answer(from: offset)) }
   }
 
-  private func fetch(_ request: FetchRequest, _ done: @escaping (FetchResponse) -> Void) {
+  private func fetch(
+    _ request: FetchRequest, _ done: @escaping (FetchResponse) -> Void,
+    onFailure: @escaping () -> Void
+  ) {
     let offset = request.topics[0].partitions[0].fetchOffset
-    if offset > image.offset { waiting.append((offset, done)) } else { done(answer(from: offset)) }
+    guard offset > image.offset else { return done(answer(from: offset)) }
+    waiting.append((offset, done))
+    failing = [onFailure]
   }
 
   private func answer(from offset: Int64) -> FetchResponse {
     var partition = FetchResponse.PartitionData()
     partition.highWatermark = image.offset + 1
+    if offset < snapshotEnd {
+      partition.snapshotId.endOffset = snapshotEnd
+      partition.snapshotId.epoch = 1
+    }
     partition.records = .owned(batches.filter { $0.last >= offset }.flatMap(\.bytes))
     var topic = FetchResponse.FetchableTopicResponse()
     topic.topicId = .metadataTopic
@@ -104,9 +158,30 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
     return response
   }
 
+  /// The snapshot in three parts.
+  private func part(_ request: FetchSnapshotRequest) -> FetchSnapshotResponse {
+    snapshotParts.add(1, ordering: .relaxed)
+    let asked = request.topics[0].partitions[0]
+    let bytes = snapshot ?? []
+    let end = min(bytes.count, Int(asked.position) + bytes.count / 2)
+    var part = FetchSnapshotResponse.PartitionSnapshot()
+    part.snapshotId.endOffset = asked.snapshotId.endOffset
+    part.snapshotId.epoch = asked.snapshotId.epoch
+    part.size = Int64(bytes.count)
+    part.position = asked.position
+    part.unalignedRecords = .owned(Array(bytes[Int(asked.position)..<end]))
+    var topic = FetchSnapshotResponse.TopicSnapshot()
+    topic.name = TopicName.metadata
+    topic.partitions = [part]
+    var response = FetchSnapshotResponse()
+    response.topics = [topic]
+    return response
+  }
+
   // MARK: Brokers
 
   private func register(_ request: BrokerRegistrationRequest) -> BrokerRegistrationResponse {
+    registrations.add(1, ordering: .relaxed)
     let broker = BrokerImage(
       id: request.brokerId, epoch: image.offset + 1, incarnationId: request.incarnationId,
       endpoints: request.listeners.map {
@@ -120,7 +195,11 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
 
   private func heartbeat(_ request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
     var response = BrokerHeartbeatResponse()
-    guard let broker = image.brokers[request.brokerId] else { return response }
+    guard let broker = image.brokers[request.brokerId], !forgets else {
+      forgets = false
+      response.errorCode = ErrorCode.staleBrokerEpoch.rawValue
+      return response
+    }
     response.isCaughtUp = request.currentMetadataOffset >= broker.epoch
     if broker.isFenced, response.isCaughtUp {
       var change = BrokerRegistrationChangeRecord()
