@@ -81,12 +81,15 @@ struct LogLoader {
     }
     try recoverIndexes()
     var end = try recover()
-    if end < logStartCheckpoint {
+    // A checkpoint ahead of records that are there is about another log of the name: the records count, not it.
+    let holdsRecords = segments.contains { $0.size > 0 }
+    if end < logStartCheckpoint, !holdsRecords {
       try dropSegments(from: 0)
       end = logStartCheckpoint
     }
     if segments.isEmpty { try makeFirstSegment() }
-    let logStart = max(logStartCheckpoint, segments[0].baseOffset)
+    let start = end < logStartCheckpoint ? 0 : logStartCheckpoint
+    let logStart = max(start, segments[0].baseOffset)
     epochs.truncate(fromEnd: end)
     epochs.truncate(fromStart: logStart)
     try epochs.save(disk, directory: directory, durable: false)

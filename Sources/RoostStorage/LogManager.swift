@@ -103,6 +103,7 @@ public final class LogManager: @unchecked Sendable {
     written[OffsetCheckpoint.recoveryPoint] = recovery
     written[OffsetCheckpoint.logStart] = starts
     written[OffsetCheckpoint.replication] = marks
+    written[OffsetCheckpoint.cleaner] = compacted
   }
 
   /// The cluster that the directory belongs to; nil before `confirmCluster` on a fresh one.
@@ -142,6 +143,8 @@ public final class LogManager: @unchecked Sendable {
         if let topicId { try log.assignTopicId(topicId) }
         return log
       }
+      // What the files say about this name is about a log that is gone: a later start must not believe it.
+      if written.values.contains(where: { $0[partition] != nil }) { try writeCheckpoints() }
       let path = directory + "/" + partition.description
       try disk.makeDirectory(path)
       let (log, _) = try PartitionLog.open(
@@ -230,9 +233,10 @@ public final class LogManager: @unchecked Sendable {
       if let start = log.logStartToCheckpoint { starts[partition] = start }
       marks[partition] = log.highWatermark
     }
+    let compacted = (written[OffsetCheckpoint.cleaner] ?? [:]).filter { table[$0.key] != nil }
     for (name, offsets) in [
       (OffsetCheckpoint.recoveryPoint, recovery), (OffsetCheckpoint.logStart, starts),
-      (OffsetCheckpoint.replication, marks),
+      (OffsetCheckpoint.replication, marks), (OffsetCheckpoint.cleaner, compacted),
     ] where written[name] != offsets {
       try OffsetCheckpoint.write(disk, directory: directory, name: name, offsets)
       written[name] = offsets
@@ -253,8 +257,13 @@ public final class LogManager: @unchecked Sendable {
 }
 
 extension PartitionLog {
-  /// The log start offset where it is not simply the base of the first segment.
+  /// The log start offset where it is not simply the base of the first segment; at most what is durable, so that no
+  /// checkpoint is ever ahead of what a crash leaves of its log.
   var logStartToCheckpoint: Int64? {
-    viewLock.withLock { _ in logStart > segments[0].baseOffset ? logStart : nil }
+    let durable = recoveryPoint
+    return viewLock.withLock { _ in
+      let start = min(logStart, durable)
+      return start > segments[0].baseOffset ? start : nil
+    }
   }
 }
