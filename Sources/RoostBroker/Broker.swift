@@ -67,6 +67,7 @@ public final class Broker: @unchecked Sendable {
   private struct Shared {
     var state = State.starting
     var onReady: (@Sendable () -> Void)?
+    var onFailed: (@Sendable (RoostError) -> Void)?
     var isGateTimed = false
   }
 
@@ -155,8 +156,8 @@ public final class Broker: @unchecked Sendable {
     }
     follower = MetadataFollower(
       loop: control, pool: ioPool, transport: transport, metadata: metadata, replicas: replicas,
-      brokerId: id, log: log
-    ) { [unowned self] image in applied(image) }
+      brokerId: id, log: log, applied: { [unowned self] image in applied(image) },
+      failed: { [unowned self] error in failed(error) })
   }
 
   /// The epoch of the last registration, for threads other than the control loop.
@@ -167,9 +168,11 @@ public final class Broker: @unchecked Sendable {
   // MARK: Starting
 
   /// Registers and follows; `onReady` is called once, on a loop, when the listeners serve and may be opened, and
-  /// `onRegistered` with the broker's epoch at every registration.
+  /// `onRegistered` with the broker's epoch at every registration. `onFailed` is called once, on a loop, when the broker
+  /// cannot go on: the coordinator belongs to another cluster. Its owner ends the process.
   public func start(
     listeners: [Listener], onRegistered: @escaping @Sendable (Int64) -> Void = { _ in },
+    onFailed: @escaping @Sendable (RoostError) -> Void,
     onReady: @escaping @Sendable () -> Void
   ) {
     lifecycle.onRegistered = { [self] epoch in
@@ -183,6 +186,7 @@ public final class Broker: @unchecked Sendable {
     self.server = server
     shared.withLock { shared in
       shared.state = .recovery
+      shared.onFailed = onFailed
       shared.onReady = { [self] in
         for listener in listeners {
           do throws(RoostError) {
@@ -200,13 +204,17 @@ public final class Broker: @unchecked Sendable {
     }
   }
 
+  private func failed(_ error: RoostError) {
+    let tell = shared.withLock { shared in
+      shared.onReady = nil
+      defer { shared.onFailed = nil }
+      return shared.onFailed
+    }
+    tell?(error)
+  }
+
   /// On the control loop, after each image.
   private func applied(_ image: MetadataImage) {
-    if let clusterId = image.clusterId {
-      do throws(RoostError) { try logs.confirmCluster(id: clusterId) } catch {
-        log.error("\(error)")
-      }
-    }
     lifecycle.metadataApplied(image)
     openWhenReady(image, isLate: false)
   }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import RoostBase
 internal import RoostMessagesPrivate
 public import RoostModuleKit
@@ -39,6 +40,12 @@ private struct BrokerRun {
       listeners: listeners,
       onRegistered: { epoch in
         host.report("BROKER_EPOCH", "\(epoch)")
+      },
+      onFailed: { error in
+        host.log(.error, "\(error)")
+        host.status("has failed: the coordinator belongs to another cluster")
+        // Clients must not be served on. What was acknowledged is in the files already.
+        _exit(1)
       },
       onReady: {
         host.status("serving")

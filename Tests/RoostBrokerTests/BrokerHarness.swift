@@ -22,6 +22,8 @@ final class BrokerHarness: @unchecked Sendable {
   let directory: String
   private let socket: BoundSocketBox
   private let clientLoop: EventLoop
+  /// Signalled when the broker says that it cannot go on.
+  let failed: DispatchSemaphore
 
   // Unchecked: the socket does not change after init.
   private final class BoundSocketBox: @unchecked Sendable {
@@ -66,9 +68,11 @@ final class BrokerHarness: @unchecked Sendable {
       slice: slice, log: .none, loops: group, transport: coordinator, interceptors: interceptors)
     clientLoop = try EventLoop(name: "client")
     let ready = DispatchSemaphore(value: 0)
+    let failed = DispatchSemaphore(value: 0)
+    self.failed = failed
     broker.start(
-      listeners: [.init(name: listener, descriptor: socket.socket.descriptor)]
-    ) { ready.signal() }
+      listeners: [.init(name: listener, descriptor: socket.socket.descriptor)],
+      onFailed: { _ in failed.signal() }, onReady: { ready.signal() })
     guard ready.wait(timeout: .now() + 20) == .success else {
       throw RoostError(.timeout, "the broker did not become ready")
     }

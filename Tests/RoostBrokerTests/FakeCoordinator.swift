@@ -21,6 +21,10 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   private var snapshotEnd: Int64 = 0
   /// Requests for parts of the snapshot.
   let snapshotParts = Atomic<Int>(0)
+  /// Batches in one answer at most.
+  private var answeredBatchesMax = Int.max
+  /// Whether a fetch that names another cluster is refused, as it should be.
+  private var checksCluster = true
   private var random = SystemRandomNumberGenerator()
 
   init(loop: EventLoop, clusterId: String) {
@@ -34,12 +38,18 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   /// The same cluster, for a broker that starts again. The first one is not used any more.
   ///
   /// `compacted`: its log begins behind a snapshot of all that was.
-  func restarted(on loop: EventLoop, compacted: Bool = false) -> FakeCoordinator {
-    FakeCoordinator(loop: loop, after: self, compacted: compacted)
+  func restarted(
+    on loop: EventLoop, compacted: Bool = false, answeredBatchesMax: Int = .max
+  ) -> FakeCoordinator {
+    FakeCoordinator(
+      loop: loop, after: self, compacted: compacted, answeredBatchesMax: answeredBatchesMax)
   }
 
-  private init(loop: EventLoop, after other: FakeCoordinator, compacted: Bool) {
+  private init(
+    loop: EventLoop, after other: FakeCoordinator, compacted: Bool, answeredBatchesMax: Int
+  ) {
     self.loop = loop
+    self.answeredBatchesMax = answeredBatchesMax
     image = other.image
     nextProducerId = other.nextProducerId
     if compacted {
@@ -114,6 +124,25 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   /// Appends records, as if another part of the cluster had made them. Any thread.
   func commit(_ records: [MetadataRecord]) { loop.submit { [self] in append(records) } }
 
+  /// Loses its log, and begins a new one with these records: whoever waits asks for what is not there any more. Any
+  /// thread.
+  func loseLog(
+    clusterId: String, checksCluster: Bool = true, answeredBatchesMax: Int = .max,
+    then records: [MetadataRecord] = []
+  ) {
+    loop.submit { [self] in
+      let due = waiting
+      waiting = []
+      image = MetadataImage()
+      batches = []
+      self.checksCluster = checksCluster
+      self.answeredBatchesMax = answeredBatchesMax
+      append([.config(.clusterId(clusterId))])
+      if !records.isEmpty { append(records) }
+      for (offset, done) in due { done(answer(from: offset)) }
+    }
+  }
+
   private func append(_ records: [MetadataRecord]) {
     let first = image.offset + 1
     guard
@@ -137,7 +166,14 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
     onFailure: @escaping () -> Void
   ) {
     let offset = request.topics[0].partitions[0].fetchOffset
-    guard offset > image.offset else { return done(answer(from: offset)) }
+    if checksCluster, let id = request.clusterId, id != image.clusterId {
+      var response = FetchResponse()
+      response.errorCode = ErrorCode.inconsistentClusterId.rawValue
+      return done(response)
+    }
+    guard offset == image.offset + 1, request.maxWaitMs > 0 else {
+      return done(answer(from: offset))
+    }
     waiting.append((offset, done))
     failing = [onFailure]
   }
@@ -149,7 +185,9 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
       partition.snapshotId.endOffset = snapshotEnd
       partition.snapshotId.epoch = 1
     }
-    partition.records = .owned(batches.filter { $0.last >= offset }.flatMap(\.bytes))
+    if offset > image.offset + 1 { partition.errorCode = ErrorCode.offsetOutOfRange.rawValue }
+    let wanted = batches.filter { $0.last >= offset }.prefix(answeredBatchesMax)
+    partition.records = .owned(wanted.flatMap(\.bytes))
     var topic = FetchResponse.FetchableTopicResponse()
     topic.topicId = .metadataTopic
     topic.partitions = [partition]

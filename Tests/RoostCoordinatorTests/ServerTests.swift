@@ -234,6 +234,29 @@ final class RunningCoordinator {
     running.stop()
   }
 
+  @Test func aBrokerOfAnotherClusterIsRefusedTheLogAndItsSnapshots() async throws {
+    let running = try RunningCoordinator(in: TemporaryDirectory())
+    let connection = running.connect()
+    var fetch = Self.fetch(from: 0)
+    fetch.clusterId = running.log.image.clusterId
+    let own = try await connection.request(fetch, version: 17, expecting: FetchResponse.self)
+    #expect(own.message.errorCode == 0 && !Self.bytes(own).isEmpty)
+    fetch.clusterId = "AnotherClusterAAAAAAAA"
+    let other = try await connection.request(fetch, version: 17, expecting: FetchResponse.self)
+    #expect(other.message.errorCode == ErrorCode.inconsistentClusterId.rawValue)
+    #expect(other.message.responses.isEmpty)
+    var topic = FetchSnapshotRequest.TopicSnapshot()
+    topic.name = "__cluster_metadata"
+    topic.partitions = [.init()]
+    var snapshot = FetchSnapshotRequest()
+    snapshot.clusterId = "AnotherClusterAAAAAAAA"
+    snapshot.topics = [topic]
+    let refused = try await connection.request(
+      snapshot, version: 1, expecting: FetchSnapshotResponse.self)
+    #expect(refused.message.errorCode == ErrorCode.inconsistentClusterId.rawValue)
+    running.stop()
+  }
+
   /// Changes under way when it is asked to stop are answered one way or the other, and no failure is reported.
   @Test func aStopUnderLoadIsClean() async throws {
     let running = try RunningCoordinator(in: TemporaryDirectory())

@@ -3,10 +3,15 @@ internal import RoostMessages
 internal import RoostMetadata
 internal import RoostNetwork
 internal import RoostReactor
+internal import RoostStorage
 internal import RoostSystem
 internal import RoostWire
 
 /// Follows the metadata log by offset, as KRaft brokers do: fetch, apply, publish, fetch again.
+///
+/// What is read is gathered up to the log's end, as the answers tell it, and only then acted on: a state in the middle
+/// of the log may lack topics that are there, or show ones that were deleted long ago, and logs would be lost by it.
+/// Metadata of another cluster than the data directory's is never acted on: the broker fails.
 ///
 /// Fetches run on the control loop, applying on the I/O pool (it opens logs), one after the other. When the
 /// coordinator is gone, the broker goes on with what it has and asks again after a pause. Confined to the control
@@ -22,11 +27,15 @@ final class MetadataFollower: @unchecked Sendable {
   private let log: BrokerLog
   /// On the control loop, after each image.
   private let applied: @Sendable (MetadataImage) -> Void
+  /// On the control loop, once: the coordinator is another cluster's, and the follower has stopped.
+  private let failed: @Sendable (RoostError) -> Void
   private var state = State.idle
   private var backoff = Backoff(
     firstMillis: Limits.reconnectBackoffMillis, maxMillis: Limits.reconnectBackoffMillisMax)
   /// The log that is there does not go on where our image ends: the next records stand for everything.
   private var startsOver = false
+  /// What was read and is not yet the log's end.
+  private var gathered: MetadataDelta?
   private var lastError: String?
 
   private enum State {
@@ -48,7 +57,8 @@ final class MetadataFollower: @unchecked Sendable {
   init(
     loop: EventLoop, pool: IOPool, transport: any CoordinatorTransport, metadata: MetadataCache,
     replicas: ReplicaManager, brokerId: Int32, log: BrokerLog,
-    applied: @escaping @Sendable (MetadataImage) -> Void
+    applied: @escaping @Sendable (MetadataImage) -> Void,
+    failed: @escaping @Sendable (RoostError) -> Void
   ) {
     self.loop = loop
     self.pool = pool
@@ -58,6 +68,7 @@ final class MetadataFollower: @unchecked Sendable {
     self.brokerId = brokerId
     self.log = log
     self.applied = applied
+    self.failed = failed
   }
 
   func start() { fetch() }
@@ -73,11 +84,11 @@ final class MetadataFollower: @unchecked Sendable {
   private func fetch() {
     if isStopped { return }
     state = .fetching
-    let image = metadata.image
+    let image = gathered?.image ?? (startsOver ? MetadataImage() : metadata.image)
     var partition = FetchRequest.FetchPartition()
     partition.partition = 0
-    partition.fetchOffset = startsOver ? 0 : image.offset + 1
-    partition.lastFetchedEpoch = startsOver ? -1 : image.epoch
+    partition.fetchOffset = image.offset + 1
+    partition.lastFetchedEpoch = image.epoch
     partition.currentLeaderEpoch = -1
     partition.partitionMaxBytes = Limits.metadataFetchBytesMax
     var topic = FetchRequest.FetchTopic()
@@ -85,7 +96,9 @@ final class MetadataFollower: @unchecked Sendable {
     topic.partitions = [partition]
     var request = FetchRequest()
     request.replicaState.replicaId = brokerId
-    request.maxWaitMs = Limits.metadataFetchWaitMillis
+    request.clusterId = knownCluster
+    // A snapshot does not say where the log ends: an answer at once does.
+    request.maxWaitMs = gathered == nil ? Limits.metadataFetchWaitMillis : 0
     request.minBytes = 1
     request.maxBytes = Limits.metadataFetchBytesMax
     request.topics = [topic]
@@ -99,8 +112,14 @@ final class MetadataFollower: @unchecked Sendable {
     }
   }
 
+  /// The cluster that this broker belongs to; nil as long as nothing told it.
+  private var knownCluster: String? { replicas.logs.clusterId ?? gathered?.image.clusterId }
+
   private func take(_ response: FetchResponse) {
     if isStopped { return }
+    if response.errorCode == ErrorCode.inconsistentClusterId.rawValue {
+      return fail(otherCluster(nil))
+    }
     guard response.errorCode == 0, let answer = response.responses.first?.partitions.first else {
       transport.tryNext()
       return retry("the coordinator answers \(ErrorCode(rawValue: response.errorCode).name)")
@@ -114,6 +133,7 @@ final class MetadataFollower: @unchecked Sendable {
     if isParted, !startsOver {
       log.warning("the metadata log does not go on where this broker stands: it is read anew")
       startsOver = true
+      gathered = nil
       return fetch()
     }
     guard answer.errorCode == 0 else {
@@ -123,9 +143,11 @@ final class MetadataFollower: @unchecked Sendable {
     backoff.reset()
     lastError = nil
     let bytes = answer.records.withBytes { Array($0) }
-    if bytes.isEmpty { return fetch() }
-    apply { [startsOver] image in
-      var delta = startsOver ? MetadataDelta.snapshot(over: image) : MetadataDelta(from: image)
+    if bytes.isEmpty, gathered == nil { return fetch() }
+    apply(endOffset: answer.highWatermark) { [startsOver, gathered] image in
+      var delta =
+        gathered
+        ?? (startsOver ? MetadataDelta.snapshot(over: image) : MetadataDelta(from: image))
       _ = try bytes.withUnsafeBytes { try delta.applyBatches($0) }
       return delta
     }
@@ -137,8 +159,24 @@ final class MetadataFollower: @unchecked Sendable {
       log.warning("the metadata log cannot be followed for now: \(reason)")
       lastError = reason
     }
+    gathered = nil
     state = .waiting
     loop.schedule(afterMillis: backoff.next()) { [self] in fetch() }
+  }
+
+  private func fail(_ error: RoostError) {
+    if isStopped { return }
+    state = .stopped
+    gathered = nil
+    failed(error)
+  }
+
+  private func otherCluster(_ id: String?) -> RoostError {
+    RoostError(
+      .invalid,
+      "the data directory \(replicas.logs.directory) belongs to cluster "
+        + "\(knownCluster ?? "?"), the coordinator to \(id ?? "another one"): nothing is changed; "
+        + "give the coordinator its directory back, or the broker another one")
   }
 
   // MARK: Snapshots
@@ -157,6 +195,7 @@ final class MetadataFollower: @unchecked Sendable {
     topic.name = TopicName.metadata
     topic.partitions = [partition]
     var request = FetchSnapshotRequest()
+    request.clusterId = knownCluster
     request.replicaId = brokerId
     request.maxBytes = Limits.metadataFetchBytesMax
     request.topics = [topic]
@@ -172,6 +211,9 @@ final class MetadataFollower: @unchecked Sendable {
 
   private func take(_ response: FetchSnapshotResponse, _ download: SnapshotDownload) {
     if isStopped { return }
+    if response.errorCode == ErrorCode.inconsistentClusterId.rawValue {
+      return fail(otherCluster(nil))
+    }
     guard response.errorCode == 0, let part = response.topics.first?.partitions.first,
       part.errorCode == 0, part.position == Int64(download.bytes.count)
     else { return retry("the snapshot of the metadata cannot be had") }
@@ -182,7 +224,7 @@ final class MetadataFollower: @unchecked Sendable {
     }
     guard Int64(download.bytes.count) >= part.size else { return load(download) }
     let whole = download
-    apply { image in
+    apply(endOffset: nil) { image in
       try whole.bytes.withUnsafeBytes {
         try MetadataDelta.fromSnapshot(
           $0, endOffset: whole.endOffset, epoch: whole.epoch, over: image)
@@ -192,27 +234,62 @@ final class MetadataFollower: @unchecked Sendable {
 
   // MARK: Applying
 
+  private enum Step {
+    /// The log goes on.
+    case gathered(MetadataDelta)
+    case applied(MetadataImage)
+    case otherCluster(String)
+  }
+
+  /// Makes a delta and acts on it if it reaches `endOffset`, the log's end as the coordinator tells it (nil: unknown).
   private func apply(
+    endOffset: Int64?,
     _ makeDelta: @escaping @Sendable (MetadataImage) throws -> MetadataDelta
   ) {
     state = .applying
-    let work: @Sendable () -> Void = { [self] in
+    let work: @Sendable () -> Void = { [self, startsOver] in
       do {
-        let before = metadata.image
-        let delta = try makeDelta(before)
-        let nowMillis = WallTime.millis()
-        replicas.apply(delta, nowMillis: nowMillis)
-        if before.offset < 0 { replicas.removeStrays(delta.image, nowMillis: nowMillis) }
-        metadata.publish(delta.image)
-        loop.submit { [self] in
-          startsOver = false
-          applied(delta.image)
-          fetch()
-        }
+        let delta = try makeDelta(metadata.image)
+        let step = try act(on: delta, endOffset: endOffset, startsOver: startsOver)
+        loop.submit { [self] in took(step) }
       } catch {
         loop.submit { [self] in retry("what it holds cannot be applied: \(error)") }
       }
     }
     if !pool.submit(work) { retry("too much work is waiting") }
+  }
+
+  /// On the I/O pool.
+  private func act(
+    on delta: MetadataDelta, endOffset: Int64?, startsOver: Bool
+  ) throws(RoostError) -> Step {
+    let image = delta.image
+    let known = replicas.logs.clusterId
+    if let known, let id = image.clusterId, id != known { return .otherCluster(id) }
+    guard let endOffset, image.offset + 1 >= endOffset else { return .gathered(delta) }
+    guard let id = image.clusterId else {
+      throw RoostError(.unavailable, "the coordinator's cluster has no id yet")
+    }
+    if known == nil { try replicas.logs.confirmCluster(id: id) }
+    let nowMillis = WallTime.millis()
+    replicas.apply(delta, keepsLogs: startsOver, nowMillis: nowMillis)
+    if delta.base.offset < 0, !startsOver { replicas.removeStrays(image, nowMillis: nowMillis) }
+    metadata.publish(image)
+    return .applied(image)
+  }
+
+  private func took(_ step: Step) {
+    if isStopped { return }
+    switch step {
+    case .gathered(let delta):
+      gathered = delta
+      fetch()
+    case .applied(let image):
+      gathered = nil
+      startsOver = false
+      applied(image)
+      fetch()
+    case .otherCluster(let id): fail(otherCluster(id))
+    }
   }
 }

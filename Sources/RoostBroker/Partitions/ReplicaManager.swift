@@ -67,7 +67,10 @@ final class ReplicaManager: Sendable {
   // MARK: Following the metadata
 
   /// Makes what changed true here: opens, leads, follows and deletes partitions, and applies settings.
-  func apply(_ delta: MetadataDelta, nowMillis: Int64) {
+  ///
+  /// With `keepsLogs` no log is deleted: the metadata log was read anew because it did not go on where this broker
+  /// stood, and what it lacks may have been lost there.
+  func apply(_ delta: MetadataDelta, keepsLogs: Bool, nowMillis: Int64) {
     let image = delta.image
     var next: [UUID: Topic] = [:]
     for topic in topics.topics { next[topic.id] = topic }
@@ -78,12 +81,19 @@ final class ReplicaManager: Sendable {
         partition.become(.deleted, leader: (-1, -1))
         wake.add(partition.watchers)
       }
-      deleteLogs(topic, named: gone.name, nowMillis: nowMillis)
+      if keepsLogs {
+        log.warning(
+          "the metadata has topic \(gone.name) (\(id)) no more: its logs are kept", topic: gone.name
+        )
+      } else {
+        deleteLogs(topic, named: gone.name, nowMillis: nowMillis)
+      }
     }
     for id in changedTopics(delta) {
       guard let wanted = image.topic(id) else { continue }
       let topic = update(
-        next[id], to: wanted, image, delta.changedPartitions, nowMillis: nowMillis, &wake)
+        next[id], to: wanted, image, delta.changedPartitions, keepsLogs: keepsLogs,
+        nowMillis: nowMillis, &wake)
       next[id] = topic
     }
     let topicIndex = TopicIndex(next.values.sorted { $0.name < $1.name })
@@ -106,7 +116,7 @@ final class ReplicaManager: Sendable {
   /// The topic as it is now, or nil if this broker has no partition of it.
   private func update(
     _ old: Topic?, to wanted: TopicImage, _ image: MetadataImage,
-    _ changed: Set<TopicIdPartition>, nowMillis: Int64, _ wake: inout WakeBatch
+    _ changed: Set<TopicIdPartition>, keepsLogs: Bool, nowMillis: Int64, _ wake: inout WakeBatch
   ) -> Topic? {
     guard old != nil || wanted.partitions.contains(where: { $0.replicas.contains(brokerId) })
     else { return nil }
@@ -122,7 +132,7 @@ final class ReplicaManager: Sendable {
         if let existing {
           existing.become(.deleted, leader: (state.leader, state.leaderEpoch))
           wake.add(existing.watchers)
-          deleteLog(wanted.name, number, nowMillis: nowMillis)
+          if !keepsLogs { deleteLog(wanted.name, number, nowMillis: nowMillis) }
         }
         partitions.append(nil)
         continue
@@ -131,7 +141,8 @@ final class ReplicaManager: Sendable {
         existing ?? Partition(topicName: wanted.name, topicId: wanted.id, index: number)
       let isChanged = changed.contains(TopicIdPartition(topicId: wanted.id, partition: number))
       if existing == nil || isChanged {
-        take(partition, state, topicSettings, nowMillis: nowMillis)
+        take(
+          partition, state, topicSettings, keepsLogs: keepsLogs, nowMillis: nowMillis)
         wake.add(partition.watchers)
       } else if let old, old.settings.log != topicSettings.log {
         partition.log?.updateConfig(topicSettings.log)
@@ -146,11 +157,12 @@ final class ReplicaManager: Sendable {
   /// Leads or follows as the metadata says.
   private func take(
     _ partition: Partition, _ state: PartitionImage, _ topicSettings: TopicSettings,
-    nowMillis: Int64
+    keepsLogs: Bool, nowMillis: Int64
   ) {
     let leader = (id: state.leader, epoch: state.leaderEpoch)
     do throws(RoostError) {
-      let log = try openLog(partition, topicSettings, nowMillis: nowMillis)
+      let log = try openLog(
+        partition, topicSettings, keepsLogs: keepsLogs, nowMillis: nowMillis)
       guard state.leader == brokerId else {
         partition.become(
           .follower(leader: state.leader, epoch: state.leaderEpoch, log: log), leader: leader)
@@ -169,11 +181,17 @@ final class ReplicaManager: Sendable {
   }
 
   private func openLog(
-    _ partition: Partition, _ topicSettings: TopicSettings, nowMillis: Int64
+    _ partition: Partition, _ topicSettings: TopicSettings, keepsLogs: Bool, nowMillis: Int64
   ) throws(RoostError) -> PartitionLog {
     let name = TopicPartition(topic: partition.topicName, partition: partition.index)
     if let old = logs.log(name) {
       if let id = old.topicId, id != partition.topicId {
+        guard !keepsLogs else {
+          throw RoostError(
+            .invalid,
+            "its directory holds the log of another topic of that name, \(id), which is kept because the "
+              + "metadata log was read anew; move it away, or start the broker again to give it up")
+        }
         // Of a topic that was deleted and made anew while this broker was away.
         try logs.deleteLog(name, now: nowMillis)
       } else {
@@ -197,7 +215,7 @@ final class ReplicaManager: Sendable {
     }
   }
 
-  /// After the first image: removes the logs of topics that were deleted while this broker was away.
+  /// After the first image, which must be that of the whole metadata log: removes the logs of topics that were deleted while this broker was away.
   ///
   /// Only those that say which topic they belong to, and only when the image has topics at all.
   func removeStrays(_ image: MetadataImage, nowMillis: Int64) {

@@ -47,6 +47,15 @@ final class MetadataFetches {
     else {
       return request.slot.close("a fetch of something else than the metadata log")
     }
+    guard isOfThisCluster(body.clusterId) else {
+      var response = FetchResponse()
+      response.errorCode = ErrorCode.inconsistentClusterId.rawValue
+      do {
+        return try request.slot.answer(response, version: request.apiVersion)
+      } catch {
+        return request.slot.close("its answer cannot be written: \(error)")
+      }
+    }
     let partition = body.topics[0].partitions[0]
     let byTopicId = request.apiVersion >= 13
     let offset = partition.fetchOffset
@@ -67,6 +76,12 @@ final class MetadataFetches {
     waiting[key] = Waiting(
       slot: request.slot, version: request.apiVersion, offset: offset, bytesMax: bytesMax,
       byTopicId: byTopicId, timer: timer)
+  }
+
+  /// A broker of another cluster must not take this log for its own: it would delete what is not in it.
+  private func isOfThisCluster(_ id: String?) -> Bool {
+    guard let id, let own = log.image.clusterId else { return true }
+    return id == own
   }
 
   /// New batches are committed: everyone who waits gets them.
@@ -155,6 +170,11 @@ final class MetadataFetches {
       body.topics[0].partitions.count == 1, body.topics[0].partitions[0].partition == 0
     else {
       return request.slot.close("a snapshot of something else than the metadata log")
+    }
+    guard isOfThisCluster(body.clusterId) else {
+      var response = FetchSnapshotResponse()
+      response.errorCode = ErrorCode.inconsistentClusterId.rawValue
+      return try request.answer(response)
     }
     let asked = body.topics[0].partitions[0]
     var partition = FetchSnapshotResponse.PartitionSnapshot()
