@@ -22,6 +22,7 @@ public final class LogManager: @unchecked Sendable {
   public private(set) var recoveries: [TopicPartition: RecoveryReport] = [:]
 
   private let lock = Mutex<Void>(())
+  private let names: ParentDirectory
   /// Held for its life: nobody else may use the directory.
   private let directoryLock: any DiskLock
   private var meta: MetaProperties?
@@ -46,6 +47,7 @@ public final class LogManager: @unchecked Sendable {
     self.disk = disk
     self.directory = directory
     self.nodeId = nodeId
+    names = ParentDirectory(disk: disk, path: directory)
     try disk.makeDirectory(directory)
     guard let held = try disk.lock(directory + "/" + Self.lockFile) else {
       throw RoostError(
@@ -66,6 +68,8 @@ public final class LogManager: @unchecked Sendable {
     let marker = try CleanShutdownMarker.read(disk, directory: directory)
     startedClean = marker != nil
     previousBrokerEpoch = marker ?? -1
+    // A crash of the process alone may have left names that are not durable yet.
+    if !startedClean { names.changed() }
     try loadLogs(now: now, configuration)
     // Only now: a crash while loading changes nothing about what the last stop was.
     try CleanShutdownMarker.remove(disk, directory: directory)
@@ -95,7 +99,7 @@ public final class LogManager: @unchecked Sendable {
         disk: disk, directory: path, partition, config: configuration(partition),
         wasCleanShutdown: startedClean, logStartCheckpoint: starts[partition] ?? 0,
         recoveryPointCheckpoint: recovery[partition] ?? 0,
-        compactedUpTo: compacted[partition] ?? 0, now: now)
+        compactedUpTo: compacted[partition] ?? 0, parent: names, now: now)
       log.updateHighWatermark(to: marks[partition] ?? 0)
       table[partition] = log
       if report != RecoveryReport() { recoveries[partition] = report }
@@ -134,7 +138,8 @@ public final class LogManager: @unchecked Sendable {
   /// All logs, by partition.
   public var logs: [TopicPartition: PartitionLog] { lock.withLock { _ in table } }
 
-  /// The log of a partition, made if it is not there. One that is there must be of the same topic id.
+  /// The log of a partition, made if it is not there. One that is there must be of the same topic id. That it exists is
+  /// durable with the first flush of any log, or the next checkpoint.
   public func createLog(
     _ partition: TopicPartition, topicId: UUID?, config: LogConfig, now: Int64
   ) throws(RoostError) -> PartitionLog {
@@ -147,8 +152,10 @@ public final class LogManager: @unchecked Sendable {
       if written.values.contains(where: { $0[partition] != nil }) { try writeCheckpoints() }
       let path = directory + "/" + partition.description
       try disk.makeDirectory(path)
+      names.changed()
       let (log, _) = try PartitionLog.open(
-        disk: disk, directory: path, partition, config: config, wasCleanShutdown: false, now: now)
+        disk: disk, directory: path, partition, config: config, wasCleanShutdown: false,
+        parent: names, now: now)
       if let topicId { try log.assignTopicId(topicId) }
       table[partition] = log
       return log
@@ -167,6 +174,7 @@ public final class LogManager: @unchecked Sendable {
       let name = partition.description.prefix(255 - suffix.utf8.count) + suffix
       let path = directory + "/" + name
       try log.retire(to: path)
+      names.changed()
       table[partition] = nil
       doomed.append((path, now + log.config.fileDeleteDelayMillis))
       return true
@@ -198,6 +206,7 @@ public final class LogManager: @unchecked Sendable {
       doomed.removeAll { $0.dueMillis <= now }
       return due
     }
+    if !due.isEmpty { try names.sync() }
     for path in due {
       do throws(RoostError) { try removeTree(path) } catch { first = first ?? error }
     }
@@ -225,6 +234,7 @@ public final class LogManager: @unchecked Sendable {
 
   /// Under the lock.
   private func writeCheckpoints() throws(RoostError) {
+    try names.sync()
     var recovery: [TopicPartition: Int64] = [:]
     var starts: [TopicPartition: Int64] = [:]
     var marks: [TopicPartition: Int64] = [:]

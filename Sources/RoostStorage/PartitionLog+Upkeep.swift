@@ -7,7 +7,7 @@ extension PartitionLog {
 
   /// Makes everything that was appended durable: the recovery point moves to the log's end.
   ///
-  /// It waits for the disk, without a lock. After a failure the log is off line.
+  /// It waits for the disk, without a lock that readers or appends take. After a failure the log is off line.
   public func flush(now: Int64) throws(RoostError) {
     try flush(before: nil, now: now)
   }
@@ -26,7 +26,12 @@ extension PartitionLog {
     var target: Int64
   }
 
+  /// One at a time: a flush that finds nothing left to do must not return before the one that does it.
   private func flush(before limit: Int64?, now: Int64) throws(RoostError) {
+    try flushLock.withLock { _ throws(RoostError) in try flushAlone(before: limit, now: now) }
+  }
+
+  private func flushAlone(before limit: Int64?, now: Int64) throws(RoostError) {
     let plan: FlushPlan? = try changing { () throws(RoostError) in
       let target = min(limit ?? nextOffset, nextOffset)
       if target <= flushedUpTo, !directoryDirty { return nil }
@@ -51,6 +56,7 @@ extension PartitionLog {
         }
         try disk.syncDirectory(plan.directory)
       }
+      try parent?.sync()
     } catch {
       // The directory may have been renamed meanwhile, with the topic's end: then nobody needs the flush.
       if offlineReason?.code == .notFound { return }

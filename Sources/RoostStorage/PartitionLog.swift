@@ -5,10 +5,10 @@ internal import Synchronization
 
 /// The records of one partition: Kafka's log, with its files, in a directory of its own.
 ///
-/// Thread-safe, with two locks. The append lock is held for whatever changes the log: appends (offset assignment and one
+/// Thread-safe, with two locks that matter. The append lock is held for whatever changes the log: appends (offset assignment and one
 /// write), rolls, truncation, retention; callers need no lock around these. The view lock is held for some
 /// instructions, never during I/O, to publish or to read the offsets and the list of segments: readers take only this
-/// one, so a slow write never stops them. Order: append lock, then view lock.
+/// one, so a slow write never stops them. A third one is only between flushes. Order: flush, append, view lock.
 ///
 /// Durability: an append is in the page cache when it returns; `flush` makes it durable. A write or a flush that fails
 /// is final: the log answers every later call with that error until it is opened anew.
@@ -20,6 +20,10 @@ public final class PartitionLog: @unchecked Sendable {
   let disk: any Disk
   let appendLock = Mutex<Void>(())
   let viewLock = Mutex<Void>(())
+  /// Held by a flush while it waits for the disk.
+  let flushLock = Mutex<Void>(())
+  /// The directory that holds this log's directory, when somebody keeps count of its names.
+  let parent: ParentDirectory?
 
   /// Ascending by base offset and never empty; the last one takes the appends. Both.
   var segments: [LogSegment]
@@ -66,8 +70,12 @@ public final class PartitionLog: @unchecked Sendable {
     var dueMillis: Int64
   }
 
-  init(loaded: LoadedLog, disk: any Disk, topicPartition: TopicPartition, now: Int64) {
+  init(
+    loaded: LoadedLog, disk: any Disk, topicPartition: TopicPartition, parent: ParentDirectory?,
+    now: Int64
+  ) {
     self.disk = disk
+    self.parent = parent
     self.topicPartition = topicPartition
     directory = loaded.directory
     guard let last = loaded.segments.last else { preconditionFailure("a log has a segment") }

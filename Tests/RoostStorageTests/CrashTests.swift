@@ -64,7 +64,6 @@ struct CrashTests {
           now: now)
         if shadows[partition] == nil { shadows[partition] = Shadow() }
       }
-      try disk.syncDirectory("/data")
     }
 
     func random(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
