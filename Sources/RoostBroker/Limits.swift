@@ -4,8 +4,10 @@ enum Limits {
   static let requestWorkBytesMax = 1 << 30
   /// Partitions that one Produce request may name; more is refused as malformed. Bounds the work of one request.
   static let producePartitionsMax = 100_000
-  /// Partitions of one Fetch request, and of one fetch session.
+  /// Partitions that one Fetch request may name or forget, and of one fetch session; more is INVALID_REQUEST.
   static let fetchPartitionsMax = 200_000
+  /// Partitions of all fetch sessions together; a client beyond it works without a session.
+  static let fetchSessionPartitionsMax = 2_000_000
   /// Bytes of one answer to Fetch, whatever the request asks (Kafka's fetch.max.bytes lowers it).
   static let fetchBytesMax = 1 << 30
   /// Milliseconds that a Fetch may wait, whatever it asks.

@@ -81,4 +81,50 @@ import Testing
     let (_, all) = try resolve(0, -1, [partition(0, offset: 3), partition(0, offset: 8)])
     #expect(all.map(\.fetchOffset) == [8])
   }
+
+  @Test func partitionsOfARequestAndOfASessionAreBounded() throws {
+    let small = FetchSessionCache(slots: 2, evictionMillis: 1_000, partitionsMax: 3)
+    func ask(
+      _ id: Int32, _ epoch: Int32, _ numbers: Range<Int32>, forget: Range<Int32> = 0..<0
+    ) throws(FetchContext.Refusal) -> (context: FetchContext, partitions: [FetchPartition]) {
+      try FetchContext.resolve(
+        sessionId: id, epoch: epoch, partitions: numbers.map { partition($0) },
+        forgotten: forget.map { partition($0).key }, usesTopicIds: false, isFollower: false,
+        cache: small, nowMillis: 0)
+    }
+    for epoch: Int32 in [FetchContext.finalEpoch, FetchContext.initialEpoch] {
+      #expect(throws: FetchContext.Refusal.tooManyPartitions) { try ask(0, epoch, 0..<4) }
+    }
+    #expect(small.count == 0)
+    let id = try ask(0, 0, 0..<3).context.sessionId
+    #expect(throws: FetchContext.Refusal.tooManyPartitions) { try ask(id, 1, 3..<4) }
+    #expect(throws: FetchContext.Refusal.tooManyPartitions) { try ask(id, 1, 0..<0, forget: 0..<4) }
+    // Nothing of it was taken in: the session goes on at the same epoch.
+    #expect(try ask(id, 1, 1..<2, forget: 0..<1).partitions.map(\.partition) == [1, 2])
+    #expect(try ask(id, 2, 3..<4).partitions.count == 3)
+  }
+
+  @Test func partitionsOfAllSessionsAreBounded() throws {
+    let small = FetchSessionCache(slots: 10, evictionMillis: 1_000, totalMax: 5)
+    func ask(
+      _ id: Int32, _ epoch: Int32, _ numbers: Range<Int32>, now: Int64
+    ) throws(FetchContext.Refusal) -> Int32 {
+      try FetchContext.resolve(
+        sessionId: id, epoch: epoch, partitions: numbers.map { partition($0) }, forgotten: [],
+        usesTopicIds: false, isFollower: false, cache: small, nowMillis: now
+      ).context.sessionId
+    }
+    let first = try ask(0, 0, 0..<3, now: 0)
+    let second = try ask(0, 0, 0..<2, now: 500)
+    #expect(first != 0 && second != 0 && small.partitionCount == 5)
+    // Full: a new client works without a session, one that grows loses its own.
+    #expect(try ask(0, 0, 0..<1, now: 600) == 0)
+    #expect(throws: FetchContext.Refusal.sessionIdNotFound) {
+      try ask(second, 1, 2..<3, now: 700)
+    }
+    #expect(small.find(second) == nil && small.partitionCount == 3)
+    // What was idle long enough makes place.
+    #expect(try ask(0, 0, 0..<4, now: 1_000) != 0)
+    #expect(small.find(first) == nil && small.partitionCount == 4)
+  }
 }

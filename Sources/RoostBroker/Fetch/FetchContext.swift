@@ -28,6 +28,8 @@ enum FetchContext {
     case sessionIdNotFound = 70
     case invalidSessionEpoch = 71
     case sessionTopicIdError = 106
+    /// More partitions than one session may have.
+    case tooManyPartitions = 42
   }
 
   static let finalEpoch: Int32 = -1
@@ -39,6 +41,9 @@ enum FetchContext {
     forgotten: [FetchPartition.Key], usesTopicIds: Bool, isFollower: Bool,
     cache: FetchSessionCache, nowMillis: Int64
   ) throws(Refusal) -> (context: FetchContext, partitions: [FetchPartition]) {
+    guard partitions.count <= cache.partitionsMax, forgotten.count <= cache.partitionsMax else {
+      throw .tooManyPartitions
+    }
     if epoch == finalEpoch || epoch == initialEpoch {
       if sessionId != 0 { cache.remove(sessionId) }
       let unique = Self.unique(partitions)
@@ -49,21 +54,25 @@ enum FetchContext {
       return (.full(opens: session), unique)
     }
     guard let session = cache.find(sessionId) else { throw .sessionIdNotFound }
+    let all: [FetchPartition]
     do {
-      let all = try session.update(
+      all = try session.update(
         epoch: epoch, usesTopicIds: usesTopicIds, changed: partitions, forgotten: forgotten,
-        nowMillis: nowMillis)
-      guard !all.isEmpty else {
-        cache.remove(sessionId)
-        return (.full(opens: nil), [])
-      }
-      return (.incremental(session), all)
+        partitionsMax: cache.partitionsMax, nowMillis: nowMillis)
     } catch {
       switch error {
       case .wrongEpoch: throw .invalidSessionEpoch
       case .namesAndIds: throw .sessionTopicIdError
+      case .tooManyPartitions: throw .tooManyPartitions
       }
     }
+    // Where all sessions together have too much, this client begins anew, and may work without one.
+    guard cache.keep(session) else { throw .sessionIdNotFound }
+    guard !all.isEmpty else {
+      cache.remove(sessionId)
+      return (.full(opens: nil), [])
+    }
+    return (.incremental(session), all)
   }
 
   /// A partition that is named twice counts once, as the last entry says.

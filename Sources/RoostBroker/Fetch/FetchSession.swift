@@ -99,27 +99,28 @@ final class FetchSession: Sendable {
   }
 
   /// Why an incremental request was refused; the session lives on.
-  enum Refusal: Error, Equatable { case wrongEpoch, namesAndIds }
+  enum Refusal: Error, Equatable { case wrongEpoch, namesAndIds, tooManyPartitions }
 
   /// Takes a request's changes in and moves to the next epoch. Returns all partitions to read, in order.
   func update(
     epoch: Int32, usesTopicIds: Bool, changed: [FetchPartition], forgotten: [FetchPartition.Key],
-    nowMillis: Int64
+    partitionsMax: Int, nowMillis: Int64
   ) throws(Refusal) -> [FetchPartition] {
     guard usesTopicIds == self.usesTopicIds else { throw .namesAndIds }
-    let partitions: [FetchPartition]? = state.withLock { state in
-      guard epoch == state.nextEpoch else { return nil }
-      for partition in changed where state.index.count < Limits.fetchPartitionsMax {
-        state.put(partition)
+    return try state.withLock { state throws(Refusal) in
+      guard epoch == state.nextEpoch else { throw .wrongEpoch }
+      var added = Set<FetchPartition.Key>()
+      for partition in changed where state.index[partition.key] == nil {
+        added.insert(partition.key)
       }
+      guard state.index.count + added.count <= partitionsMax else { throw .tooManyPartitions }
+      for partition in changed { state.put(partition) }
       for key in forgotten { state.forget(key) }
       state.compactIfSparse()
       state.nextEpoch = epoch == .max ? 1 : epoch + 1
       state.lastUsedMillis = nowMillis
       return state.entries.compactMap { $0?.request }
     }
-    guard let partitions else { throw .wrongEpoch }
-    return partitions
   }
 
   /// Remembers what the client is told about a partition and says whether the answer must name it.
@@ -153,41 +154,83 @@ final class FetchSession: Sendable {
 ///
 /// Thread: any. A full cache gives up the session that was idle longest, if that was for at least
 /// `min.incremental.fetch.session.eviction.ms`; otherwise the new client works without a session, which is always legal.
+/// The partitions of all sessions are bounded in the same way.
 final class FetchSessionCache: Sendable {
   private let slots: Int
   private let evictionMillis: Int64
-  private let sessions = Mutex<[Int32: FetchSession]>([:])
+  /// Partitions of one request, and of one session.
+  let partitionsMax: Int
+  private let totalMax: Int
+  private let state = Mutex(State())
 
-  init(slots: Int, evictionMillis: Int64) {
-    self.slots = slots
-    self.evictionMillis = evictionMillis
+  private struct State {
+    var sessions: [Int32: FetchSession] = [:]
+    /// Partitions that each session was counted with.
+    var counts: [Int32: Int] = [:]
+    var total = 0
+
+    /// Counts a session anew; 0 takes it out.
+    mutating func count(_ id: Int32, _ partitions: Int) {
+      total += partitions - (counts[id] ?? 0)
+      counts[id] = partitions == 0 ? nil : partitions
+    }
+
+    mutating func remove(_ id: Int32) {
+      sessions[id] = nil
+      count(id, 0)
+    }
   }
 
-  var count: Int { sessions.withLock { $0.count } }
-  /// Kafka's NumIncrementalFetchPartitionsCached.
-  var partitionCount: Int { sessions.withLock { $0.values.reduce(0) { $0 + $1.partitionCount } } }
+  init(
+    slots: Int, evictionMillis: Int64, partitionsMax: Int = Limits.fetchPartitionsMax,
+    totalMax: Int = Limits.fetchSessionPartitionsMax
+  ) {
+    self.slots = slots
+    self.evictionMillis = evictionMillis
+    self.partitionsMax = partitionsMax
+    self.totalMax = totalMax
+  }
 
-  func find(_ id: Int32) -> FetchSession? { sessions.withLock { $0[id] } }
-  func remove(_ id: Int32) { sessions.withLock { _ = $0.removeValue(forKey: id) } }
+  var count: Int { state.withLock { $0.sessions.count } }
+  /// Kafka's NumIncrementalFetchPartitionsCached.
+  var partitionCount: Int { state.withLock { $0.total } }
+
+  func find(_ id: Int32) -> FetchSession? { state.withLock { $0.sessions[id] } }
+  func remove(_ id: Int32) { state.withLock { $0.remove(id) } }
+
+  /// Counts a session that has changed. False: all together have too many now, and it has lost its place for that.
+  func keep(_ session: FetchSession) -> Bool {
+    let partitions = session.partitionCount
+    return state.withLock { state in
+      guard state.sessions[session.id] != nil else { return true }
+      let before = state.counts[session.id] ?? 0
+      state.count(session.id, partitions)
+      guard partitions > before, state.total > totalMax else { return true }
+      state.remove(session.id)
+      return false
+    }
+  }
 
   /// A new session over `partitions`, or nil where there is no place for one.
   func create(
     partitions: [FetchPartition], usesTopicIds: Bool, isPrivileged: Bool, nowMillis: Int64
   ) -> FetchSession? {
-    sessions.withLock { sessions in
-      if sessions.count >= slots {
-        guard let oldest = sessions.values.min(by: { $0.lastUsedMillis < $1.lastUsedMillis }),
+    state.withLock { state in
+      while state.sessions.count >= slots || state.total + partitions.count > totalMax {
+        guard
+          let oldest = state.sessions.values.min(by: { $0.lastUsedMillis < $1.lastUsedMillis }),
           isPrivileged && !oldest.isPrivileged
             || nowMillis - oldest.lastUsedMillis >= evictionMillis
         else { return nil }
-        sessions[oldest.id] = nil
+        state.remove(oldest.id)
       }
       var id: Int32
-      repeat { id = .random(in: 1 ... .max) } while sessions[id] != nil
+      repeat { id = .random(in: 1 ... .max) } while state.sessions[id] != nil
       let session = FetchSession(
         id: id, usesTopicIds: usesTopicIds, isPrivileged: isPrivileged, partitions: partitions,
         nowMillis: nowMillis)
-      sessions[id] = session
+      state.sessions[id] = session
+      state.count(id, partitions.count)
       return session
     }
   }
