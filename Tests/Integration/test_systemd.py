@@ -15,7 +15,8 @@ def outcome(tree):
     sandbox = ROOT / "Tests" / "systemd" / "sandbox"
     done = subprocess.run(
         [str(sandbox), "-t", "280", "env", f"ROOST_TREE={tree}", "/usr/bin/python3", str(ROOT / "Tests/systemd/scenario.py")],
-        capture_output=True, text=True, timeout=300, env=dict(os.environ))
+        capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+        env={**os.environ, "ROOST_TREE": str(tree)})
     if done.returncode == 77:
         pytest.skip(f"no sandbox on this machine: {done.stderr.strip()}")
     return done
