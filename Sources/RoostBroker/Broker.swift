@@ -71,18 +71,22 @@ public final class Broker: @unchecked Sendable {
     var isGateTimed = false
   }
 
-  /// Opens the data directory; with logs that a crash left this takes as long as mending them.
-  public convenience init(slice: BrokerSlice, log: BrokerLog) throws(RoostError) {
+  /// Opens the data directory; with logs that a crash left this takes as long as mending them. `opening` is called
+  /// before each log, on this thread, so that the caller can say that it goes on.
+  public convenience init(
+    slice: BrokerSlice, log: BrokerLog, opening: () -> Void
+  ) throws(RoostError) {
     let loops = try Self.makeLoops(slice)
     try self.init(
       slice: slice, log: log, loops: loops,
-      transport: SocketTransport(slice: slice, loop: loops.loops[0]))
+      transport: SocketTransport(slice: slice, loop: loops.loops[0]), opening: opening)
   }
 
   init(
     slice: BrokerSlice, log: BrokerLog, loops: EventLoopGroup,
     transport: any CoordinatorTransport, disk: any Disk = SystemDisk.shared,
-    interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil
+    interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
+    opening: () -> Void = {}
   ) throws(RoostError) {
     id = slice.brokerId
     self.log = log
@@ -96,7 +100,10 @@ public final class Broker: @unchecked Sendable {
     logs = try LogManager(
       disk: disk, directory: slice.directory, nodeId: id,
       newDirectoryId: UUID.random(using: &generator), now: WallTime.millis()
-    ) { _ in LogConfig() }
+    ) { _ in
+      opening()
+      return LogConfig()
+    }
     metadata = MetadataCache(brokerId: id, staticSettings: settings.given)
     replicas = ReplicaManager(
       brokerId: id, logs: logs, metadata: metadata, settings: settings, log: log,

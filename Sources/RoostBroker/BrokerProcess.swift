@@ -30,7 +30,15 @@ private struct BrokerRun {
       host.log(Severity(rawValue: severity) ?? .info, message, fields)
     }
     host.status("opening the logs in \(slice.directory)")
-    let broker = try Broker(slice: slice, log: log)
+    var lease = StartLease(everyNanos: Self.leaseNanos)
+    let broker = try Broker(slice: slice, log: log) {
+      lease.opening(now: MonotonicTime.nanos()) { opened in
+        // Nothing is served yet and what is mended stays so: the next start goes on with the rest.
+        if host.isStopRequested { _exit(0) }
+        host.status("opening the logs in \(slice.directory): \(opened) done")
+        host.extendTimeout(microseconds: Self.openMicroseconds)
+      }
+    }
     host.setMetrics { emit in broker.collectMetrics(emit) }
     host.status("registering with the coordinator")
     let listeners = host.listeners.map {
@@ -58,6 +66,10 @@ private struct BrokerRun {
     try broker.stop()
   }
 
+  /// What one log may take to open, which after a crash is to read all of it that was not flushed.
+  private static let openMicroseconds: UInt64 = 600_000_000
+  private static let leaseNanos: UInt64 = 500_000_000
+
   /// What a clean stop may take: leaving, answers in flight, closing the logs.
   private static let stopMicroseconds: UInt64 = 30_000_000
 
@@ -74,5 +86,23 @@ private struct BrokerRun {
       throw RoostError(
         .malformed, "the configuration that the supervisor handed down cannot be read: \(error)")
     }
+  }
+}
+
+/// A start with many logs to mend takes longer than one that hangs: it asks for time as it goes on, not for each log.
+struct StartLease {
+  let everyNanos: UInt64
+  private var opened = 0
+  private var lastNanos: UInt64?
+
+  init(everyNanos: UInt64) { self.everyNanos = everyNanos }
+
+  /// Another log is about to be opened; `renew` is called with the number of those before it, when it is time.
+  mutating func opening(now: UInt64, _ renew: (Int) -> Void) {
+    if lastNanos.map({ now - $0 >= everyNanos }) ?? true {
+      lastNanos = now
+      renew(opened)
+    }
+    opened += 1
   }
 }

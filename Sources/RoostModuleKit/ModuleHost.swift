@@ -104,6 +104,11 @@ public final class ModuleHost: @unchecked Sendable {
     }
   }
 
+  /// Whether the module is asked to stop, for work before `waitForStop`.
+  public var isStopRequested: Bool {
+    Descriptors.waitReadable(raw.pointee.stop_fd, timeoutMillis: 0)
+  }
+
   /// Blocks the main thread until the module is asked to stop; meanwhile pings the watchdog, at a third of its
   /// interval, whenever everybody whom `probe` asks has turned since the last time.
   public func waitForStop(probe: LivenessProbe?) {

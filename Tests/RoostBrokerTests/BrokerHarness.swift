@@ -35,6 +35,7 @@ final class BrokerHarness: @unchecked Sendable {
     config: [String: String] = [:], directory: String? = nil, port wanted: UInt16 = 0,
     host: String = "127.0.0.1", listener: String = "client", loops: Int = 2,
     interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
+    opening: () -> Void = {},
     coordinator makeCoordinator: (EventLoop) -> FakeCoordinator = {
       FakeCoordinator(loop: $0, clusterId: BrokerHarness.clusterId)
     }
@@ -65,7 +66,8 @@ final class BrokerHarness: @unchecked Sendable {
     let group = try EventLoopGroup(count: loops, name: "test")
     coordinator = makeCoordinator(group.loops[0])
     broker = try Broker(
-      slice: slice, log: .none, loops: group, transport: coordinator, interceptors: interceptors)
+      slice: slice, log: .none, loops: group, transport: coordinator, interceptors: interceptors,
+      opening: opening)
     clientLoop = try EventLoop(name: "client")
     let ready = DispatchSemaphore(value: 0)
     let failed = DispatchSemaphore(value: 0)
