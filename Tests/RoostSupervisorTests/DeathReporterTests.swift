@@ -84,6 +84,32 @@ struct DeathReporterTests {
     #expect(leader.requests.first?.brokerEpoch == 9)
   }
 
+  @Test func theAwaitedNoticeStaysWhenTheQueueIsFull() throws {
+    var template = Array("/tmp/roost-test.XXXXXX".utf8CString)
+    let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+    defer { _ = rmdir(directory) }
+    let follower = try Coordinator(path: directory + "/1", code: 41)
+    let leader = try Coordinator(path: directory + "/2", code: 0)
+    let reporter = DeathReporter(sockets: [directory + "/1", directory + "/2"], log: quiet())
+    // The first is on its way to the follower, which will refuse it, when one too many arrives.
+    for id in 0...Limits.deathNoticesMax {
+      var request = BrokerDiedRequest()
+      request.brokerId = Int32(id)
+      reporter.report(request, now: 0)
+    }
+    var now: Int64 = 0
+    var turns = 0
+    while leader.requests.count < 2, turns < 1000 {
+      try follower.serve()
+      try leader.serve()
+      now = max(now, min(reporter.nextDeadline ?? now, now + 20))
+      reporter.turn(now: now)
+      turns += 1
+    }
+    #expect(follower.requests.map(\.brokerId) == [0])
+    #expect(leader.requests.prefix(2).map(\.brokerId) == [0, 2])
+  }
+
   @Test func givesUpWhenNobodyAnswers() {
     let reporter = DeathReporter(sockets: ["/nonexistent/coordinator"], log: quiet())
     reporter.report(BrokerDiedRequest(), now: 0)

@@ -36,7 +36,8 @@ final class DeathReporter {
 
   func report(_ request: BrokerDiedRequest, now: Int64) {
     guard !sockets.isEmpty else { return }
-    if waiting.count == Limits.deathNoticesMax { waiting.removeFirst() }
+    // The oldest gives way, but not one whose answer is awaited: that answer takes the first off the queue.
+    if waiting.count == Limits.deathNoticesMax { waiting.remove(at: answerDueAt == nil ? 0 : 1) }
     waiting.append(Notice(request: request, giveUpAt: now + Limits.deathNoticeMillis))
     retryAt = min(retryAt, now)
     retryMillis = Limits.deathNoticeRetryMillis

@@ -328,7 +328,8 @@ public final class Supervisor {
 
   private func finish(_ code: Int32, _ reason: String) {
     log.notice("cluster \(plan.cluster) has ended: \(reason)")
-    HostFiles.remove(plan.directories.childRecords)
+    // Who still lives of an earlier roostd has to be found by the next one: its record stays.
+    if leftovers.isEmpty { HostFiles.remove(plan.directories.childRecords) }
     HostFiles.remove(plan.directories.controlSocket)
     HostFiles.remove(plan.directories.notifySocket)
     detached?.finish(
