@@ -15,6 +15,8 @@ struct LoadedLog {
   var epochs: LeaderEpochCache
   var topicId: UUID?
   var report = RecoveryReport()
+  /// Records that were durable cannot be read: the log must not go on line.
+  var damage: RoostError?
 }
 
 /// What opening a log had to mend.
@@ -51,6 +53,8 @@ struct LogLoader {
   private var snapshots: [Int64] = []
   private var epochs = LeaderEpochCache()
   private var report = RecoveryReport()
+  /// Set when bytes below the recovery point are not what was written; `next` is the offset that they begin at.
+  private var damage: (error: RoostError, next: Int64)?
 
   init(
     disk: any Disk, directory: String, topicPartition: TopicPartition, config: LogConfig,
@@ -80,7 +84,8 @@ struct LogLoader {
       try rebuildEpochs()
     }
     try recoverIndexes()
-    var end = try recover()
+    var end = damage == nil ? try recover() : 0
+    if let damage { return damaged(damage.error, next: damage.next) }
     // A checkpoint ahead of records that are there is about another log of the name: the records count, not it.
     let holdsRecords = segments.contains { $0.size > 0 }
     if end < logStartCheckpoint, !holdsRecords {
@@ -106,6 +111,19 @@ struct LogLoader {
       directory: directory, config: config, segments: segments, logStart: logStart, logEnd: end,
       recoveryPoint: wasCleanShutdown ? end : min(recoveryPointCheckpoint, end),
       producers: producers, epochs: epochs, topicId: topicId, report: report)
+  }
+
+  /// What there is of a log that lost durable records to the disk. No file is changed, and the recovery point stays behind
+  /// the damage, so that no later start takes it for a torn tail.
+  private func damaged(_ error: RoostError, next: Int64) -> LoadedLog {
+    let lastBase = segments.last?.baseOffset ?? 0
+    let end = max(next, lastBase)
+    return LoadedLog(
+      directory: directory, config: config, segments: segments,
+      logStart: min(max(logStartCheckpoint, segments.first?.baseOffset ?? 0), end), logEnd: end,
+      recoveryPoint: max(recoveryPointCheckpoint, next + 1, lastBase), producers: makeProducers(),
+      epochs: epochs, topicId: try? PartitionMetadata.read(disk, directory: directory),
+      report: report, damage: error)
   }
 
   // MARK: Files
@@ -213,19 +231,19 @@ struct LogLoader {
 
   // MARK: Recovery
 
-  /// Segments below the recovery point whose index is missing get it back.
+  /// Segments below the recovery point whose index is missing get it back. What they hold is durable: nothing is cut.
   private mutating func recoverIndexes() throws(RoostError) {
     for (n, segment) in segments.enumerated() where segment.size > 0 {
-      let hasIndexes =
-        names.contains(FileNames.segment(segment.baseOffset, .offsetIndex))
-        && names.contains(FileNames.segment(segment.baseOffset, .timeIndex))
       let isNext = !wasCleanShutdown && isUnflushed(n)
-      if hasIndexes || isNext { continue }
-      if try recover(segment).cut > 0 {
-        try dropSegments(from: n + 1)
-        return
-      }
+      if hasIndexes(segment) || isNext { continue }
+      _ = try recover(segment, isDurable: true)
+      if damage != nil { return }
     }
+  }
+
+  private func hasIndexes(_ segment: LogSegment) -> Bool {
+    names.contains(FileNames.segment(segment.baseOffset, .offsetIndex))
+      && names.contains(FileNames.segment(segment.baseOffset, .timeIndex))
   }
 
   private func isUnflushed(_ index: Int) -> Bool {
@@ -237,7 +255,8 @@ struct LogLoader {
     if !wasCleanShutdown {
       var n = segments.indices.first { isUnflushed($0) } ?? segments.count
       while n < segments.count {
-        let (cut, next) = try recover(segments[n])
+        let (cut, next) = try recover(segments[n], isDurable: false)
+        if damage != nil { return next }
         n += 1
         // What was not flushed may have lost its tail without a trace, while the next segment is there: only compaction
         // makes such holes, so without it the log ends at one.
@@ -255,9 +274,9 @@ struct LogLoader {
   }
 
   /// Walks a segment with all checksums, rebuilds its indexes and cuts it behind the last good batch. The bytes cut,
-  /// and the offset behind that batch.
+  /// and the offset behind that batch. Where all or the bad bytes are durable it cuts nothing but notes the damage.
   private mutating func recover(
-    _ segment: LogSegment
+    _ segment: LogSegment, isDurable: Bool
   ) throws(RoostError) -> (cut: Int, next: Int64) {
     report.recoveredSegments += 1
     let producers = makeProducers()
@@ -286,6 +305,15 @@ struct LogLoader {
       try Self.replay(header, bytes, into: producers, indexing: segment)
       return true
     }
+    var isRot = valid < total && isDurable
+    // Without its indexes the last segment may have been found damaged by the start before (`noteDamage`).
+    if valid < total, !isDurable, next < recoveryPointCheckpoint, !hasIndexes(segment) {
+      isRot = try isWholeBatch(file, at: valid, of: total)
+    }
+    if isRot {
+      try noteDamage(segment, at: valid, of: total, next: next)
+      return (0, next)
+    }
     epochs = found
     segment.size = valid
     if valid < total {
@@ -303,18 +331,52 @@ struct LogLoader {
     return (total - valid, next)
   }
 
-  /// Message formats 0 and 1 are not read: cutting such a log would destroy it.
-  private func refuseOldFormat(_ file: any DiskFile, size: Int) throws(RoostError) {
+  private mutating func noteDamage(
+    _ segment: LogSegment, at valid: Int, of total: Int, next: Int64
+  ) throws(RoostError) {
+    segment.size = total
+    // Half an index must not be taken for a whole one by the next start.
+    for kind in [FileKind.offsetIndex, .timeIndex] {
+      let index = kind == .offsetIndex ? segment.offsetIndex.file : segment.timeIndex.file
+      try index.reset()
+      try disk.remove(directory + "/" + FileNames.segment(segment.baseOffset, kind))
+    }
+    let path = directory + "/" + FileNames.segment(segment.baseOffset, .log)
+    damage = (
+      RoostError(
+        .corrupt,
+        "\(path) was durable and is damaged from byte \(valid) of \(total) on (offset \(next)); "
+          + "nothing was cut: bring the file back from a copy, or delete the topic"), next
+    )
+  }
+
+  /// A batch that is all there although its checksum is wrong did not tear: it rotted.
+  private func isWholeBatch(
+    _ file: any DiskFile, at position: Int, of size: Int
+  ) throws(RoostError) -> Bool {
+    guard let header = try header(file, at: position) else { return false }
+    return header.magic == 2 && header.batchLength > 0 && header.totalSize <= size - position
+  }
+
+  private func header(
+    _ file: any DiskFile, at position: Int
+  ) throws(RoostError) -> RecordBatchHeader? {
     var head = [UInt8](repeating: 0, count: RecordBatchHeader.size)
     var failure: RoostError?
     var count = 0
     head.withUnsafeMutableBytes { raw in
-      do throws(RoostError) { count = try file.read(into: raw, at: 0) } catch { failure = error }
+      do throws(RoostError) { count = try file.read(into: raw, at: position) } catch {
+        failure = error
+      }
     }
     if let failure { throw failure }
-    guard let header = head.withUnsafeBytes({ RecordBatchHeader($0) }), count == head.count else {
-      return
-    }
+    guard count == head.count else { return nil }
+    return head.withUnsafeBytes { RecordBatchHeader($0) }
+  }
+
+  /// Message formats 0 and 1 are not read: cutting such a log would destroy it.
+  private func refuseOldFormat(_ file: any DiskFile, size: Int) throws(RoostError) {
+    guard let header = try header(file, at: 0) else { return }
     if header.magic == 0 || header.magic == 1, header.batchLength >= 14, header.totalSize <= size {
       throw RoostError(
         .invalid,

@@ -5,7 +5,7 @@ internal import Synchronization
 extension PartitionLog {
   /// Opens the log in `directory`, which exists; mends it unless the last stop was clean (see `LogLoader`).
   ///
-  /// The checkpoints are those of the data directory. `now` (milliseconds) decides which producers are still remembered.
+  /// A log whose durable records are damaged is there, but off line. The checkpoints are those of the data directory. `now` (milliseconds) decides which producers are still remembered.
   public static func open(
     disk: any Disk, directory: String, _ topicPartition: TopicPartition, config: LogConfig,
     wasCleanShutdown: Bool, logStartCheckpoint: Int64 = 0, recoveryPointCheckpoint: Int64 = 0,
@@ -32,6 +32,7 @@ extension PartitionLog {
     let loaded = try loader.load()
     let log = PartitionLog(
       loaded: loaded, disk: disk, topicPartition: topicPartition, parent: parent, now: now)
+    if let damage = loaded.damage { log.appendLock.withLock { _ in log.fail(damage) } }
     if wasCleanShutdown { log.appendLock.withLock { _ in log.directoryDirty = false } }
     return (log, loaded.report)
   }
