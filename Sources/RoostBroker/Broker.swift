@@ -102,7 +102,7 @@ public final class Broker: @unchecked Sendable {
       newDirectoryId: UUID.random(using: &generator), now: WallTime.millis()
     ) { _ in
       opening()
-      return LogConfig()
+      return settings.logConfigAtLoad
     }
     metadata = MetadataCache(brokerId: id, staticSettings: settings.given)
     replicas = ReplicaManager(

@@ -1,5 +1,6 @@
 internal import RoostMessagesPrivate
 internal import RoostNetwork
+internal import RoostStorage
 
 /// Kafka's broker settings, as far as this broker acts on them: names, defaults and meaning are Kafka's.
 ///
@@ -30,6 +31,15 @@ struct BrokerSettings: Sendable {
   var given: [String: String] = [:]
 
   init() {}
+
+  /// With what logs are opened before the metadata log has told the settings of their topics. Any of them may have been
+  /// compacted: a hole between its batches is then no loss, and nothing may be cut at one.
+  var logConfigAtLoad: LogConfig {
+    var config = LogConfig()
+    config.cleanupCompact = true
+    config.producerIdExpirationMillis = producerIdExpirationMillis
+    return config
+  }
 
   init(_ slice: BrokerSlice) {
     var given: [String: String] = [:]

@@ -88,4 +88,25 @@ struct DamageTests {
     #expect(segments() == before)
     #expect(disk.contents()[path(bases[0], ".index")]?.isEmpty == false)
   }
+
+  /// A directory whose segments have a hole between them, as compaction leaves it, after a crash.
+  @Test(arguments: [true, false]) func aHoleEndsALogThatIsNotCompactedOnly(_ isCompacted: Bool)
+    throws
+  {
+    try disk.makeDirectory("/t-0")
+    for base: Int64 in [0, 10] {
+      var batch = makeBatch(count: 2)
+      batch[7] = UInt8(base)
+      let digits = String(base)
+      let name = String(repeating: "0", count: 20 - digits.count) + digits + ".log"
+      let file = try disk.open("/t-0/" + name, .create)
+      try batch.withUnsafeBytes { try file.write($0, at: 0) }
+    }
+    var config = LogConfig()
+    config.cleanupCompact = isCompacted
+    let (log, report) = try PartitionLog.open(
+      disk: disk, directory: "/t-0", t0, config: config, wasCleanShutdown: false, now: now)
+    #expect(log.logEndOffset == (isCompacted ? 12 : 2))
+    #expect(report.droppedSegments == (isCompacted ? 0 : 1))
+  }
 }
