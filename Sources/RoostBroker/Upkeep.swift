@@ -55,16 +55,21 @@ final class Upkeep: Sendable {
     }
   }
 
-  /// Makes logs durable, then calls `done`, whatever came of it: a log that failed is off line and says so by itself.
-  func flush(_ logs: [PartitionLog], _ done: @escaping @Sendable () -> Void) {
-    let work: @Sendable () -> Void = { [self] in
-      for log in logs {
-        do throws(RoostError) { try log.flush(now: WallTime.millis()) } catch {
-          self.log.error("\(error)")
-        }
-      }
-      done()
+  /// Makes logs durable, then calls `done` with what came of each: nothing that a failed flush left in doubt may be
+  /// acknowledged, and the log that failed is off line from then on. Where the pool is full nothing is flushed.
+  func flush(_ logs: [PartitionLog], _ done: @escaping @Sendable ([Bool]) -> Void) {
+    let submitted = pool.submit { [self] in
+      done(
+        logs.map { log in
+          do throws(RoostError) {
+            try log.flush(now: WallTime.millis())
+            return true
+          } catch {
+            self.log.error("\(error)")
+            return false
+          }
+        })
     }
-    if !pool.submit(work) { work() }
+    if !submitted { done(logs.map { _ in false }) }
   }
 }

@@ -82,6 +82,34 @@ import Testing
     try harness.end()
   }
 
+  @Test(arguments: [true, false])
+  func aSplitBatchOfWhichAPartFailsIsNotAcknowledged(failingFirst: Bool) async throws {
+    let good: (partition: Int32, bytes: [UInt8]) = (0, try Batches.make(1))
+    let elsewhere: (partition: Int32, bytes: [UInt8]) = (9, try Batches.make(2))
+    let parts = failingFirst ? [elsewhere, good] : [good, elsewhere]
+    let harness = try harness(Scripted { _ in .distribute(parts) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen", partitions: 2)
+    for acks: Int16 in [1, -1] {
+      let answer = try await client.produce("seen", 0, try Batches.make(3), acks: acks)
+      #expect(answer.errorCode == ErrorCode.notLeaderOrFollower.rawValue)
+    }
+    try harness.end()
+  }
+
+  @Test func nothingOfASplitBatchIsWrittenWhenAPartIsRefused() async throws {
+    var damaged = try Batches.make(2)
+    damaged[damaged.count - 1] ^= 0xFF
+    let parts: [(partition: Int32, bytes: [UInt8])] = [(0, try Batches.make(1)), (1, damaged)]
+    let harness = try harness(Scripted { _ in .distribute(parts) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen", partitions: 2)
+    let answer = try await client.produce("seen", 0, try Batches.make(3))
+    #expect(answer.errorCode == ErrorCode.corruptMessage.rawValue)
+    #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 0)
+    try harness.end()
+  }
+
   @Test func aPluginThatIsSilentCostsItsOwnTopicAlone() async throws {
     let harness = try harness(Scripted(deadlineMillis: 300) { _ in nil })
     let client = harness.connect()

@@ -255,18 +255,31 @@ final class ProduceLane {
     switch result {
     case .appended(let info), .duplicate(let info):
       if case .appended = result { counted.messagesIn += origin.records }
+      if info.flushDue { origin.work.flushes.append((partition, origin.at)) }
+      if origin.hidesOffset { return noteSplit(info, origin, partition) }
       origin.work.outcomes[origin.at] = ProduceOutcome(
-        error: .none, baseOffset: origin.hidesOffset ? -1 : info.baseOffset,
+        error: .none, baseOffset: info.baseOffset,
         logAppendTimeMillis: info.logAppendTimeMillis, logStartOffset: info.logStartOffset)
       if origin.work.cursor.acks == -1 {
         origin.work.awaited[origin.at] = (partition, info.lastOffset + 1)
       }
-      if info.flushDue { origin.work.flushes.append(partition) }
     case .refused(let refusal):
       origin.work.outcomes[origin.at] = .failed(
         ErrorCode(rawValue: refusal.rawValue), refusal.description,
         logStartOffset: partition.log?.logStartOffset ?? -1)
     }
+  }
+
+  /// One part of a batch that a plugin has split is written. The batch is acknowledged only when every part is: what
+  /// has failed stays failed.
+  private func noteSplit(_ info: AppendInfo, _ origin: Origin, _ partition: Partition) {
+    if origin.work.cursor.acks == -1 {
+      origin.work.alsoAwaited.append((partition, info.lastOffset + 1))
+    }
+    guard origin.work.outcomes[origin.at].error == .none else { return }
+    origin.work.outcomes[origin.at] = ProduceOutcome(
+      error: .none, baseOffset: -1, logAppendTimeMillis: info.logAppendTimeMillis,
+      logStartOffset: info.logStartOffset)
   }
 
   // MARK: Answering
@@ -314,13 +327,20 @@ final class ProduceLane {
 
   /// `flush.messages` or `flush.ms`: the records are made durable before they are acknowledged.
   private func flushFirst(_ work: ProduceWork) {
-    let partitions = work.flushes
+    let due = work.flushes.compactMap { entry in
+      entry.partition.log.map { (log: $0, at: entry.at, partition: entry.partition) }
+    }
     work.flushes.removeAll(keepingCapacity: true)
     let box = Confined((work, self))
     let loop = loop
-    broker.upkeep.flush(partitions.compactMap(\.log)) {
+    broker.upkeep.flush(due.map(\.log)) { durable in
       loop.submit {
         let (work, lane) = box.value
+        for (entry, isDurable) in zip(due, durable) where !isDurable {
+          work.outcomes[entry.at] = .failed(
+            .kafkaStorageError,
+            "\(entry.partition.topicName)-\(entry.partition.index) could not be flushed.")
+        }
         lane.finish(work)
       }
     }
@@ -381,24 +401,25 @@ final class ProduceLane {
     case .keep:
       addChecked(
         work, at, UnsafeMutableRawBufferPointer(mutating: batch.bytes), topic, batch.partition)
-    case .replace(let bytes): addMade(work, at, bytes, topic, batch.partition, hidesOffset: false)
+    case .replace(let bytes):
+      guard let made = check(work, at, bytes, topic) else { return }
+      addChecked(work, at, made, topic, batch.partition)
     case .distribute(let parts):
-      for part in parts {
-        guard addMade(work, at, part.bytes, topic, part.partition, hidesOffset: true) else {
-          return
-        }
+      // All parts are checked before any is staged: a batch is not half refused.
+      let made = parts.compactMap { check(work, at, $0.bytes, topic) }
+      guard made.count == parts.count else { return }
+      for (part, bytes) in zip(parts, made) {
+        addChecked(work, at, bytes, topic, part.partition, hidesOffset: true)
       }
     case .reject(let error, let message): work.outcomes[at] = .failed(error, message)
     case .swallow: work.outcomes[at] = ProduceOutcome(error: .none)
     }
   }
 
-  /// Stages a batch that a plugin made, once it has passed the check of a client's, record by record. False: it did not.
-  @discardableResult
-  private func addMade(
-    _ work: ProduceWork, _ at: Int, _ made: [UInt8], _ topic: Topic, _ index: Int32,
-    hidesOffset: Bool
-  ) -> Bool {
+  /// A batch that a plugin made, once it has passed the check of a client's, record by record; nil: it has not.
+  private func check(
+    _ work: ProduceWork, _ at: Int, _ made: [UInt8], _ topic: Topic
+  ) -> UnsafeMutableRawBufferPointer? {
     let bytes = made.withUnsafeBytes { work.own($0) }
     var rules = topic.rules(
       produceVersion: work.version, hasTransactionalId: work.cursor.transactionalId != nil)
@@ -406,15 +427,11 @@ final class ProduceLane {
     rules.allowsGaps = true
     let verdict = BatchValidator.validate(
       UnsafeRawBufferPointer(bytes), rules: rules, nowMillis: WallTime.millis(), reader: reader)
-    guard case .refused(let refusal) = verdict else {
-      addChecked(work, at, bytes, topic, index, hidesOffset: hidesOffset)
-      return true
-    }
-    let outcome = ProduceOutcome(
-      error: ErrorCode(rawValue: refusal.errorCode),
-      message: "What a plugin made of the batch is refused: \(refusal.message)")
-    work.outcomes[at] = outcome
-    return false
+    guard case .refused(let refusal) = verdict else { return bytes }
+    work.outcomes[at] = .failed(
+      ErrorCode(rawValue: refusal.errorCode),
+      "What a plugin made of the batch is refused: \(refusal.message)")
+    return nil
   }
 
   /// Stages what comes from a plugin. That this broker still leads is seen at the append.

@@ -14,8 +14,10 @@ final class ProduceWork {
   var awaited: [(partition: Partition, offset: Int64)?] = []
   /// Batches that were made anew (another codec, a plugin's): kept until they are written.
   var owned: [UnsafeMutableRawBufferPointer] = []
-  /// Partitions whose log is to be flushed before the answer.
-  var flushes: [Partition] = []
+  /// What acks=all waits for beyond `awaited`: the other parts of batches that a plugin has split.
+  var alsoAwaited: [(partition: Partition, offset: Int64)] = []
+  /// Partitions whose log is to be flushed before the answer, and whose outcome hangs on it.
+  var flushes: [(partition: Partition, at: Int)] = []
   /// Interceptions that have not come back.
   var parked = 0
   var version: Int16 = 0
@@ -40,6 +42,7 @@ final class ProduceWork {
   func end() {
     slot = nil
     frame = nil
+    alsoAwaited.removeAll(keepingCapacity: true)
     for buffer in owned { buffer.deallocate() }
     owned.removeAll(keepingCapacity: true)
   }
@@ -54,11 +57,13 @@ final class ProduceWork {
 
   /// acks=all: every batch that was taken is replicated.
   var isReplicated: Bool {
-    awaited.allSatisfy { waiting in
-      guard let waiting else { return true }
-      guard let log = waiting.partition.log else { return true }
-      return log.highWatermark >= waiting.offset
-    }
+    awaited.allSatisfy { waiting in waiting.map(Self.isReplicated) ?? true }
+      && alsoAwaited.allSatisfy(Self.isReplicated)
+  }
+
+  private static func isReplicated(_ waiting: (partition: Partition, offset: Int64)) -> Bool {
+    guard let log = waiting.partition.log else { return true }
+    return log.highWatermark >= waiting.offset
   }
 
   var firstError: ErrorCode? { outcomes.first { $0.error != .none }?.error }
