@@ -327,16 +327,23 @@ final class ProduceLane {
 
   /// `flush.messages` or `flush.ms`: the records are made durable before they are acknowledged.
   private func flushFirst(_ work: ProduceWork) {
-    let due = work.flushes.compactMap { entry in
-      entry.partition.log.map { (log: $0, at: entry.at, partition: entry.partition) }
+    var due: [(log: PartitionLog, at: Int, partition: Partition)] = []
+    for entry in work.flushes {
+      if let log = entry.partition.log {
+        due.append((log, entry.at, entry.partition))
+      } else {
+        // It has failed or gone since the append: nobody can say that the records are durable.
+        work.outcomes[entry.at] = .failed(.kafkaStorageError)
+      }
     }
     work.flushes.removeAll(keepingCapacity: true)
     let box = Confined((work, self))
     let loop = loop
-    broker.upkeep.flush(due.map(\.log)) { durable in
+    let flushed = due
+    broker.upkeep.flush(flushed.map(\.log)) { durable in
       loop.submit {
         let (work, lane) = box.value
-        for (entry, isDurable) in zip(due, durable) where !isDurable {
+        for (entry, isDurable) in zip(flushed, durable) where !isDurable {
           work.outcomes[entry.at] = .failed(
             .kafkaStorageError,
             "\(entry.partition.topicName)-\(entry.partition.index) could not be flushed.")
