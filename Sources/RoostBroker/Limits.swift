@@ -12,7 +12,7 @@ enum Limits {
   static let fetchBytesMax = 1 << 30
   /// Milliseconds that a Fetch may wait, whatever it asks.
   static let fetchWaitMillisMax: Int32 = 10 * 60_000
-  /// Operations that wait on one partition; the oldest beyond it are answered early.
+  /// Operations that wait on one partition; one beyond it is looked at again at its deadline only.
   static let watchersPerPartitionMax = 100_000
   /// Requests that wait for the coordinator's answer at a time; more are refused with REQUEST_TIMED_OUT.
   static let forwardedRequestsMax = 1_000
