@@ -3,6 +3,7 @@
 //   load_raw requests PORT TOPIC PARTITIONS CONNECTIONS IN_FLIGHT SECONDS SIZE [PID...]   one-record requests
 //   load_raw produce  PORT BYTES REQUEST_BYTES CONNECTIONS IN_FLIGHT [PID...]              large requests (the floor)
 //   load_raw consume  PORT BYTES REQUEST_BYTES [PID...]                                    the floor's Fetch
+//   load_raw fetch    PORT TOPIC PARTITIONS BYTES REQUEST_BYTES [PID...]                   Kafka's Fetch v4
 //
 // Prints one line of JSON: requests and bytes per second, CPU nanoseconds of the PIDs per request and per GB, and the
 // percentiles of the time from send to answer in microseconds. CONNECTIONS are all served by this one thread, so
@@ -164,12 +165,69 @@ static void consume(int argc, char **argv) {
   print_result("consume", start, end, servers_cpu() - cpu, (double)position);
 }
 
+// Where the next fetch of a partition begins: behind the last whole batch of what came.
+static int64_t offset_after(const uint8_t *records, size_t size, int64_t offset) {
+  while (size >= 61) {
+    size_t batch = 12 + (size_t)get32(records + 8);
+    if (batch > size) break;
+    offset = (int64_t)((uint64_t)get32(records) << 32 | get32(records + 4)) + (int32_t)get32(records + 23) + 1;
+    records += batch, size -= batch;
+  }
+  return offset;
+}
+
+// Asks for all partitions, REQUEST_BYTES of each, and drops what comes: what a broker pays for a client that costs
+// nothing, as `consume` is for the floor. Ends after BYTES, or when nothing new comes.
+static void fetch(int argc, char **argv) {
+  if (argc < 7) DIE("usage: load_raw fetch PORT TOPIC PARTITIONS BYTES REQUEST_BYTES [PID...]");
+  const char *topic = argv[3];
+  size_t partitions = strtoul(argv[4], NULL, 10), total = strtoul(argv[5], NULL, 10), most = strtoul(argv[6], NULL, 10);
+  size_t name = strlen(topic), received = 0, room = partitions * (most + 64) + (4u << 20);
+  if (partitions < 1 || partitions > 256) DIE("fetch: 1 to 256 partitions");
+  read_pids(argc, argv, 7);
+  int fd = connect_loopback(atoi(argv[2]));
+  uint8_t *input = malloc(room), *frame = malloc(128 + name + partitions * 16);
+  int64_t offsets[256] = {0};
+  uint64_t cpu = servers_cpu(), start = now_nanos();
+  for (size_t before = SIZE_MAX; received < total && received != before;) {
+    before = received;
+    uint8_t *p = frame + 4;
+    put16(p, 1), put16(p + 2, 4), put32(p + 4, 0), put16(p + 8, 5), memcpy(p + 10, "bench", 5), p += 15;
+    put32(p, UINT32_MAX), put32(p + 4, 100), put32(p + 8, 1), put32(p + 12, INT32_MAX), p[16] = 0, p += 17;
+    put32(p, 1), put16(p + 4, (uint16_t)name), memcpy(p + 6, topic, name), p += 6 + name;
+    put32(p, (uint32_t)partitions), p += 4;
+    for (size_t i = 0; i < partitions; i++, p += 16)
+      put32(p, (uint32_t)i), put64(p + 4, (uint64_t)offsets[i]), put32(p + 12, (uint32_t)most);
+    put32(frame, (uint32_t)(p - frame - 4));
+    uint64_t sent = now_nanos();
+    send_all(fd, frame, (size_t)(p - frame));
+    recv_all(fd, input, 4);
+    size_t size = get32(input);
+    if (size > room) DIE("fetch: an answer of %zu bytes", size);
+    recv_all(fd, input, size);
+    if (sample_count < SAMPLES) samples[sample_count++] = now_nanos() - sent;
+    answered++;
+    const uint8_t *r = input + 4 + 4 + 4 + 2 + name + 4; // correlation, throttle, topics, name, partitions
+    for (size_t i = 0; i < partitions; i++) {
+      uint32_t index = get32(r), aborted = get32(r + 22);
+      if (get16(r + 4) || index >= partitions) DIE("fetch: partition %u: error %d", index, (int16_t)get16(r + 4));
+      r += 26 + (aborted == UINT32_MAX ? 0 : 16 * (size_t)aborted);
+      size_t length = get32(r);
+      offsets[index] = offset_after(r + 4, length, offsets[index]);
+      r += 4 + length, received += length;
+    }
+  }
+  uint64_t end = now_nanos();
+  print_result("fetch", start, end, servers_cpu() - cpu, (double)received);
+}
+
 int main(int argc, char **argv) {
   samples = malloc(SAMPLES * sizeof *samples);
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "requests")) requests(argc, argv);
   else if (!strcmp(what, "produce")) produce(argc, argv);
   else if (!strcmp(what, "consume")) consume(argc, argv);
-  else DIE("usage: load_raw requests|produce|consume ...");
+  else if (!strcmp(what, "fetch")) fetch(argc, argv);
+  else DIE("usage: load_raw requests|produce|consume|fetch ...");
   return 0;
 }

@@ -64,8 +64,9 @@ class Bench:
                 self.note(load, "floor", "produce MB/s", done["bytesPerSecond"] / 1e6)
                 self.note(load, "floor", "produce CPU s/GB", done["cpuSecondsPerGB"])
                 done = self.run("load_raw", "consume", port, total * 9 // 10, 1_000_000, pid)
-                self.note(load, "floor", "consume CPU s/GB", done["cpuSecondsPerGB"])
-                self.note(load, "floor", "consume MB/s", done["bytesPerSecond"] / 1e6)
+                for figure in ("consume", "raw fetch"):
+                    self.note(load, "floor", f"{figure} CPU s/GB", done["cpuSecondsPerGB"])
+                    self.note(load, "floor", f"{figure} MB/s", done["bytesPerSecond"] / 1e6)
             with self.roost(1, [("load", PARTITIONS)]) as (cluster, ports):
                 pids = cluster.pids("broker")
                 done = self.run("load_client", "produce", f"127.0.0.1:{ports[0]}", "load", count, size, acks, PARTITIONS, *pids)
@@ -76,6 +77,10 @@ class Bench:
                 self.note(load, "roost", "consume MB/s", done["megabytesPerSecond"])
                 self.note(load, "roost", "consume msg/s", done["messagesPerSecond"])
                 self.note(load, "roost", "consume CPU s/GB", done["cpuSecondsPerGB"])
+                # The same bytes for a client that only receives, as the floor's: what is the broker's own.
+                done = self.run("load_raw", "fetch", ports[0], "load", PARTITIONS, total * 9 // 10, 1 << 20, *pids)
+                self.note(load, "roost", "raw fetch MB/s", done["bytesPerSecond"] / 1e6)
+                self.note(load, "roost", "raw fetch CPU s/GB", done["cpuSecondsPerGB"])
                 self.note("after", "roost", "broker RssAnon MB", max(map(rss_anon, pids)) / 1e6)
             with self.server("mock", "load", PARTITIONS) as (port, pid):
                 done = self.run("load_client", "produce", f"127.0.0.1:{port}", "load", count, size, acks, PARTITIONS, pid)

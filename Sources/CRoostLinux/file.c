@@ -13,6 +13,11 @@ ssize_t roost_pwritev(int fd, const struct iovec *parts, int count, off_t offset
   return pwritev(fd, parts, count, offset);
 }
 
+ssize_t roost_read_cached(int fd, void *buffer, size_t count, off_t offset) {
+  struct iovec part = {.iov_base = buffer, .iov_len = count};
+  return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+}
+
 int roost_fallocate(int fd, off_t offset, off_t length) { return fallocate(fd, 0, offset, length); }
 
 int roost_status(const char *path, struct roost_status *status) {

@@ -23,6 +23,8 @@ public struct RoostError: Error, Sendable, CustomStringConvertible {
     public static let timeout = Code(rawValue: "timeout")
     /// The other side is gone, or is not there yet.
     public static let unavailable = Code(rawValue: "unavailable")
+    /// It would have to wait, and was asked not to.
+    public static let wouldBlock = Code(rawValue: "would-block")
     /// It was asked to stop.
     public static let cancelled = Code(rawValue: "cancelled")
   }

@@ -42,6 +42,8 @@ public final class Broker: @unchecked Sendable {
   let log: BrokerLog
   let loops: EventLoopGroup
   let ioPool: IOPool
+  /// For fetches of what is not in the page cache.
+  let coldReads = IOPool(name: "read", threads: Limits.coldReadThreads)
   let logs: LogManager
   let metadata: MetadataCache
   let replicas: ReplicaManager
@@ -272,6 +274,7 @@ public final class Broker: @unchecked Sendable {
       quiet.open()
     }
     quiet.wait()
+    coldReads.stop()
     ioPool.stop()
     loops.stop()
     try logs.close(brokerEpoch: epoch, now: WallTime.millis())

@@ -44,4 +44,8 @@ enum Limits {
   static let readyGateMillis: Int64 = 5_000
   /// Threads of the I/O pool: opens, deletes, flushes, retention.
   static let ioThreads = 2
+  /// Threads that fetch what is not in the page cache; apart from the others, so that no flush waits for a reader.
+  static let coldReadThreads = 2
+  /// Milliseconds until a cold read that found no room in the queue tries again.
+  static let coldReadRetryMillis: Int64 = 20
 }

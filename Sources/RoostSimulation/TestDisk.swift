@@ -39,6 +39,8 @@ public final class TestDisk: Disk {
     var locks: Set<String> = []
     var fault: Fault?
     var syncs = 0
+    /// Nothing is in memory until somebody reads.
+    var isCold = false
     /// Grows with every crash: files and locks from before it are dead.
     var life = 0
   }
@@ -60,6 +62,9 @@ public final class TestDisk: Disk {
       $0.syncs = 0
     }
   }
+
+  /// Empties the page cache: `readCached` finds nothing until a `read` has waited.
+  public func evict() { state.withLock { $0.isCold = true } }
 
   /// The power goes and comes back. Files that were open must not be used any more.
   public func crash() {

@@ -120,7 +120,18 @@ final class TestFile: DiskFile {
   func read(
     into buffer: UnsafeMutableRawBufferPointer, at position: Int
   ) throws(RoostError) -> Int {
-    try locked { _ throws(RoostError) in content.read(into: buffer, at: position) }
+    try locked { state throws(RoostError) in
+      state.isCold = false
+      return content.read(into: buffer, at: position)
+    }
+  }
+
+  func readCached(
+    into buffer: UnsafeMutableRawBufferPointer, at position: Int
+  ) throws(RoostError) -> Int? {
+    try locked { state throws(RoostError) in
+      state.isCold ? nil : content.read(into: buffer, at: position)
+    }
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(RoostError) {

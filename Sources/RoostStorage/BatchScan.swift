@@ -14,8 +14,10 @@ struct LocatedBatch {
 /// Walks over the batches of a segment, by their headers or with all their bytes.
 enum BatchScan {
   /// The first batch in `range` that `accept` takes, looking at headers only. Ends at the first one that does not fit.
+  /// With `waiting` false it throws `.wouldBlock` rather than wait for the disk.
   static func first(
-    in file: any DiskFile, _ range: Range<Int>, where accept: (RecordBatchHeader) -> Bool
+    in file: any DiskFile, _ range: Range<Int>, waiting: Bool = true,
+    where accept: (RecordBatchHeader) -> Bool
   ) throws(RoostError) -> LocatedBatch? {
     if range.isEmpty { return nil }
     var found: LocatedBatch?
@@ -23,7 +25,7 @@ enum BatchScan {
     let window = min(Limits.scanWindow, range.count)
     withUnsafeTemporaryAllocation(byteCount: window, alignment: 8) { buffer in
       do throws(RoostError) {
-        found = try first(in: file, range, buffer, where: accept)
+        found = try first(in: file, range, buffer, waiting: waiting, where: accept)
       } catch { failure = error }
     }
     if let failure { throw failure }
@@ -32,7 +34,7 @@ enum BatchScan {
 
   private static func first(
     in file: any DiskFile, _ range: Range<Int>, _ buffer: UnsafeMutableRawBufferPointer,
-    where accept: (RecordBatchHeader) -> Bool
+    waiting: Bool, where accept: (RecordBatchHeader) -> Bool
   ) throws(RoostError) -> LocatedBatch? {
     var position = range.lowerBound
     // The bytes [windowStart, windowStart + filled) of the file are in the buffer.
@@ -43,7 +45,8 @@ enum BatchScan {
         windowStart = position
         let wanted = min(buffer.count, range.upperBound - position)
         filled = try file.read(
-          into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]), at: position)
+          into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]), at: position,
+          waiting: waiting)
         if filled < RecordBatchHeader.size { return nil }
       }
       let bytes = UnsafeRawBufferPointer(

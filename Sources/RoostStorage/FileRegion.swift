@@ -30,6 +30,36 @@ public struct FileRegion: Sendable {
       into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]), at: position)
   }
 
+  /// Whether the bytes are in the page cache, as far as samples tell: one for each stretch that the kernel reads ahead
+  /// at a time, and the last byte.
+  func isCached() throws(RoostError) -> Bool {
+    var byte: UInt8 = 0
+    var at = position
+    let last = position + length - 1
+    while true {
+      let isThere = try withUnsafeMutableBytes(of: &byte) { room throws(RoostError) in
+        try file.readCached(into: room, at: at) != nil
+      }
+      if !isThere { return false }
+      if at == last { return true }
+      at = min(at + Limits.readAheadBytes, last)
+    }
+  }
+
+  /// Reads all bytes and drops them, so that they are in the page cache. Waits for the disk.
+  public func load() throws(RoostError) {
+    var failure: RoostError?
+    withUnsafeTemporaryAllocation(byteCount: Limits.readAheadBytes, alignment: 16) { room in
+      do throws(RoostError) {
+        for at in stride(from: position, to: position + length, by: room.count) {
+          let part = room[..<min(room.count, position + length - at)]
+          _ = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: part), at: at)
+        }
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
   /// All bytes, copied.
   public func bytes() throws(RoostError) -> [UInt8] {
     var failure: RoostError?

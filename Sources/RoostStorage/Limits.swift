@@ -10,6 +10,9 @@ enum Limits {
   static let producerHistoryBytes = 1024 * 1024
   /// Bytes read at once when batch headers are walked.
   static let scanWindow = 8 * 1024
+  /// Bytes between the places that are looked at to tell whether a region is in the page cache: what Linux reads ahead
+  /// at a time unless told otherwise.
+  static let readAheadBytes = 128 * 1024
   /// Bytes read at once when a segment is recovered or copied; a larger batch gets a buffer of its own size.
   static let recoveryWindow = 256 * 1024
   /// Payloads that one group append writes with one call; a larger group is written in turns.

@@ -62,24 +62,30 @@ final class LogSegment: @unchecked Sendable {
 
   // MARK: Looking up
 
-  /// The first batch that ends at or behind `offset` within the first `limit` bytes.
-  func locate(_ offset: Int64, limit: Int) throws(RoostError) -> LocatedBatch? {
+  /// The first batch that ends at or behind `offset` within the first `limit` bytes. With `waiting` false it throws
+  /// `.wouldBlock` rather than wait for the records' file.
+  func locate(
+    _ offset: Int64, limit: Int, waiting: Bool = true
+  ) throws(RoostError) -> LocatedBatch? {
     if limit == 0 { return nil }
-    let handle = try file.handle()
-    if let near = try indexed(offset, limit: limit) {
-      if near.header.lastOffset == offset { return near }
-      return try BatchScan.first(in: handle, near.end..<limit) { $0.lastOffset >= offset }
-    }
-    return try BatchScan.first(in: handle, 0..<limit) { $0.lastOffset >= offset }
+    let near = try indexed(offset, limit: limit, waiting: waiting)
+    if let near, near.header.lastOffset == offset { return near }
+    return try BatchScan.first(
+      in: try file.handle(), (near?.end ?? 0)..<limit, waiting: waiting
+    ) { $0.lastOffset >= offset }
   }
 
   /// The last batch that the index knows whose last offset is not above `offset`.
   ///
   /// An index has no checksum: it is believed only where it points at the batch that it names.
-  func indexed(_ offset: Int64, limit: Int) throws(RoostError) -> LocatedBatch? {
+  func indexed(
+    _ offset: Int64, limit: Int, waiting: Bool = true
+  ) throws(RoostError) -> LocatedBatch? {
     let entry = try offsetIndex.lookup(offset)
     guard entry.position > 0, entry.position < limit else { return nil }
-    let named = try BatchScan.first(in: try file.handle(), entry.position..<limit) { _ in true }
+    let named = try BatchScan.first(
+      in: try file.handle(), entry.position..<limit, waiting: waiting
+    ) { _ in true }
     return named?.header.lastOffset == entry.offset ? named : nil
   }
 
@@ -235,12 +241,5 @@ final class LogSegment: @unchecked Sendable {
     offsetIndex.file.renamed(to: path(.offsetIndex), deleted: deleted)
     timeIndex.file.renamed(to: path(.timeIndex), deleted: deleted)
     transactionIndex = TransactionIndex(disk: disk, path: path(.transactionIndex))
-  }
-}
-
-extension TransactionIndex {
-  init(disk: any Disk, path: String) {
-    self.disk = disk
-    self.path = path
   }
 }

@@ -22,6 +22,10 @@ public struct LogRead: Sendable {
     case empty
     /// Begins with the batch that holds the offset; the last batch may be cut off, as Kafka's may be.
     case data(FileRegion)
+    /// Not all that it takes is in the page cache, and it was not to wait for the disk.
+    case cold
+
+    public var isCold: Bool { if case .cold = self { true } else { false } }
   }
 
   public var result: Result
@@ -39,14 +43,22 @@ extension PartitionLog {
   /// Finds the bytes of the batches from `offset` on, at most `maxBytes` of them, from one segment.
   ///
   /// With `minOneMessage` the first batch comes whole even if it is larger. At the tail of the log it costs no I/O;
-  /// elsewhere an index lookup and a read of some headers, which may wait for the disk.
+  /// elsewhere an index lookup and a read of some headers, which may wait for the disk. With `waiting` false it does
+  /// not wait, and sees to it that who sends the bytes will not have to either: else the result is `.cold`.
   public func read(
-    from offset: Int64, maxBytes: Int, minOneMessage: Bool, bound: ReadBound
+    from offset: Int64, maxBytes: Int, minOneMessage: Bool, bound: ReadBound, waiting: Bool = true
   ) throws(RoostError) -> LogRead {
     var plan = try planRead(offset, bound)
     while case .segment(let found) = plan.step {
-      if let data = try finishRead(found, offset, maxBytes: maxBytes, minOneMessage) {
-        return LogRead(result: data, offsets: plan.offsets)
+      do throws(RoostError) {
+        if let data = try finishRead(
+          found, offset, maxBytes: maxBytes, minOneMessage, waiting: waiting)
+        {
+          return LogRead(result: data, offsets: plan.offsets)
+        }
+      } catch {
+        guard error.code == .wouldBlock else { throw error }
+        return LogRead(result: .cold, offsets: plan.offsets)
       }
       // Nothing in this segment ends at or behind the offset (compaction leaves such holes): the next one.
       plan = try planRead(offset, bound, after: found.segment.baseOffset)
@@ -121,18 +133,19 @@ extension PartitionLog {
   }
 
   private func finishRead(
-    _ read: SegmentRead, _ offset: Int64, maxBytes: Int, _ minOneMessage: Bool
+    _ read: SegmentRead, _ offset: Int64, maxBytes: Int, _ minOneMessage: Bool, waiting: Bool
   ) throws(RoostError) -> LogRead.Result? {
     let segment = read.segment
     var first: (position: Int, end: Int)
     if let known = read.known {
       first = known
     } else {
-      guard let located = try segment.locate(offset, limit: read.limit) else { return nil }
+      guard let located = try segment.locate(offset, limit: read.limit, waiting: waiting)
+      else { return nil }
       first = (located.position, located.end)
     }
     var limit = read.limit
-    if let upTo = read.upTo, let bound = try segment.locate(upTo, limit: limit) {
+    if let upTo = read.upTo, let bound = try segment.locate(upTo, limit: limit, waiting: waiting) {
       limit = bound.position
     }
     let firstSize = first.end - first.position
@@ -141,10 +154,12 @@ extension PartitionLog {
     let wanted = max(maxBytes, minOneMessage ? firstSize : 0)
     let length = min(wanted, limit - first.position)
     if length <= 0 { return .empty }
-    return .data(
-      FileRegion(
-        file: try segment.file.handle(), position: first.position, length: length,
-        segmentBaseOffset: segment.baseOffset))
+    let region = FileRegion(
+      file: try segment.file.handle(), position: first.position, length: length,
+      segmentBaseOffset: segment.baseOffset)
+    // What was appended last is in memory; for the rest the kernel is asked.
+    if !waiting, read.known == nil, try !region.isCached() { return .cold }
+    return .data(region)
   }
 
   /// The last segment whose base is not above `offset`; -1 when there is none.
@@ -165,18 +180,20 @@ extension PartitionLog {
     from offset: Int64, region: FileRegion
   ) throws(RoostError) -> [AbortedTransaction] {
     let (list, end) = viewLock.withLock { _ in
-      (segments.filter { $0.baseOffset >= region.segmentBaseOffset }, logEnd)
+      (segments[max(0, Self.floor(segments, region.segmentBaseOffset))...], logEnd)
     }
-    guard let first = list.first else { return [] }
+    guard list.contains(where: { $0.transactionIndex.mayHaveEntries }),
+      let first = list.first(where: { $0.baseOffset >= region.segmentBaseOffset })
+    else { return [] }
     let last = region.position + region.length
     let upper =
       try first.offsetIndex.firstEntry(atOrAfter: last)?.offset
-      ?? (list.count > 1 ? list[1].baseOffset : end)
+      ?? list.first { $0.baseOffset > first.baseOffset }?.baseOffset ?? end
     return try abortedTransactions(in: list, from: offset, upTo: upper)
   }
 
   private func abortedTransactions(
-    in list: [LogSegment], from offset: Int64, upTo upper: Int64
+    in list: ArraySlice<LogSegment>, from offset: Int64, upTo upper: Int64
   ) throws(RoostError) -> [AbortedTransaction] {
     var found: [AbortedTransaction] = []
     for segment in list {

@@ -1,5 +1,6 @@
 internal import RoostBase
 internal import RoostSystem
+internal import Synchronization
 
 /// A transaction that was aborted, as `.txnindex` keeps it and Fetch answers it to readers of committed records.
 public struct AbortedTransaction: Equatable, Sendable {
@@ -22,22 +23,41 @@ public struct AbortedTransaction: Equatable, Sendable {
 
 /// `.txnindex`: the aborted transactions that ended in a segment, 34 bytes each, in the order of their markers.
 ///
-/// The file exists only when there is one. Aborts are rare, so it is read whole each time. Guarded by the log's
-/// append lock for writing; a reader sees whole entries because each is one write.
-struct TransactionIndex {
+/// The file exists only when there is one. Aborts are rare: that there is none is remembered, so that reads of a log
+/// without them cost nothing; the file of one that has some is read whole each time. Guarded by the log's append lock
+/// for writing; a reader sees whole entries because each is one write.
+final class TransactionIndex: Sendable {
   static let entrySize = 34
 
   let disk: any Disk
   let path: String
+  private let content = Atomic<Content>(.unknown)
 
-  init(disk: any Disk, directory: String, baseOffset: Int64) {
-    self.disk = disk
-    path = directory + "/" + FileNames.segment(baseOffset, .transactionIndex)
+  /// Only ever leaves `unknown`: a reader that found nothing cannot undo what an append has said meanwhile.
+  private enum Content: UInt8, AtomicRepresentable {
+    case unknown, none, some
   }
+
+  init(disk: any Disk, path: String) {
+    self.disk = disk
+    self.path = path
+  }
+
+  convenience init(disk: any Disk, directory: String, baseOffset: Int64) {
+    self.init(disk: disk, path: directory + "/" + FileNames.segment(baseOffset, .transactionIndex))
+  }
+
+  /// False: there is nothing to read.
+  var mayHaveEntries: Bool { content.load(ordering: .acquiring) != .none }
 
   /// Empty when there is no file. A version that is not 0 is `.corrupt`.
   func entries() throws(RoostError) -> [AbortedTransaction] {
-    guard let bytes = try TextFile.readBytes(disk, path, limit: Limits.textFileBytes) else {
+    guard mayHaveEntries else { return [] }
+    guard let bytes = try TextFile.readBytes(disk, path, limit: Limits.textFileBytes),
+      !bytes.isEmpty
+    else {
+      _ = content.compareExchange(
+        expected: .unknown, desired: .none, ordering: .acquiringAndReleasing)
       return []
     }
     var entries: [AbortedTransaction] = []
@@ -63,6 +83,7 @@ struct TransactionIndex {
   }
 
   func append(_ aborted: AbortedTransaction) throws(RoostError) {
+    content.store(.some, ordering: .releasing)
     let file = try disk.open(path, .create)
     let end = try file.size() / Self.entrySize * Self.entrySize
     try Self.write([aborted], to: file, at: end)

@@ -54,6 +54,10 @@ public protocol DiskFile: AnyObject, Sendable {
   func size() throws(RoostError) -> Int
   /// Fills the buffer, or as much of it as the file has from `position` on; the number of bytes read.
   func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(RoostError) -> Int
+  /// As `read`, but never waits for the disk: nil when it would have to, or when fewer bytes than asked for are in the
+  /// page cache. Where the file system cannot tell, it reads.
+  func readCached(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(RoostError)
+    -> Int?
   /// Writes all bytes, beyond the end if need be. Not durable before `sync`.
   func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(RoostError)
   /// Writes the parts one after the other with one call where the system takes them.
@@ -68,6 +72,23 @@ public protocol DiskFile: AnyObject, Sendable {
   func sync() throws(RoostError)
   /// Maps the first `length` bytes for reading and writing; the file must be that long.
   func map(length: Int) throws(RoostError) -> any DiskMapping
+}
+
+extension DiskFile {
+  public func readCached(
+    into buffer: UnsafeMutableRawBufferPointer, at position: Int
+  ) throws(RoostError) -> Int? {
+    try read(into: buffer, at: position)
+  }
+
+  /// `read`, or, with `waiting` false, `readCached` that throws `.wouldBlock` in place of nil.
+  public func read(
+    into buffer: UnsafeMutableRawBufferPointer, at position: Int, waiting: Bool
+  ) throws(RoostError) -> Int {
+    if waiting { return try read(into: buffer, at: position) }
+    if let count = try readCached(into: buffer, at: position) { return count }
+    throw RoostError(.wouldBlock, "the bytes are not in memory")
+  }
 }
 
 /// Bytes of a file in memory, until the object is released.

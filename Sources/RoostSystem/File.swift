@@ -56,6 +56,19 @@ public final class File: DiskFile {
     return done
   }
 
+  public func readCached(
+    into buffer: UnsafeMutableRawBufferPointer, at position: Int
+  ) throws(RoostError) -> Int? {
+    let (count, number) = SystemCall.retry {
+      roost_read_cached(descriptor, buffer.baseAddress, buffer.count, off_t(position))
+    }
+    if count == buffer.count { return count }
+    if count >= 0 || number == EAGAIN { return nil }
+    // tmpfs and older file systems do not know the flag.
+    if number == EOPNOTSUPP || number == ENOSYS { return try read(into: buffer, at: position) }
+    throw failure("read", number)
+  }
+
   public func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(RoostError) {
     var done = 0
     while done < bytes.count {

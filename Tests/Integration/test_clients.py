@@ -1,5 +1,7 @@
 """Real Kafka clients, unchanged, against real processes: create a topic, produce, consume, every codec."""
 import asyncio
+import os
+import pathlib
 import subprocess
 import uuid
 
@@ -195,3 +197,40 @@ def test_acknowledgements_none_one_all(shared_cluster):
     partition = kafka.TopicPartition(topic, 0)
     wait_until(lambda: consumer.end_offsets([partition])[partition] == 30, "30 records")
     consumer.close()
+
+
+def can_tell_cached(path):
+    """Evicts a file from the page cache; says whether this file system tells what is not in it."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def threads(pid):
+    return {path.read_text().strip() for path in pathlib.Path(f"/proc/{pid}/task").glob("*/comm")}
+
+
+def test_reads_of_what_is_not_in_memory(make_cluster):
+    """Cold records come as they were written, and no event loop waits for the disk: another thread does."""
+    cluster = make_cluster(1, [("cold", 1)])
+    # Each batch is larger than what a broker remembers of a log's tail would cover.
+    lines = [f"line {n} {'x' * 1000}" for n in range(5000)]
+    subprocess.run(["kcat", "-P", "-b", cluster.bootstrap, "-t", "cold", "-p", "0", "-X", "batch.num.messages=10"],
+                   input="\n".join(lines) + "\n", text=True, check=True, timeout=60)
+    [pid] = cluster.pids("broker")
+    before = threads(pid)
+    tells = [can_tell_cached(path) for path in cluster.folder.glob("**/cold-0/*.log")]
+    assert tells
+    done = subprocess.run(["kcat", "-C", "-b", cluster.bootstrap, "-t", "cold", "-p", "0", "-o", "beginning", "-e", "-q"],
+                          capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == lines
+    assert not any(name.startswith("read-") for name in before)
+    if all(tells):
+        assert any(name.startswith("read-") for name in threads(pid))

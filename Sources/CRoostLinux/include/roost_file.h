@@ -12,6 +12,9 @@ int roost_file_lock(int fd);
 // pwritev(2).
 ssize_t roost_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
 
+// preadv2(2) of one part with RWF_NOWAIT: what is in the page cache. -1 with errno EAGAIN: nothing at `offset` is.
+ssize_t roost_read_cached(int fd, void *buffer, size_t count, off_t offset);
+
 // fallocate(2) with mode 0: reserves the blocks and grows the file.
 int roost_fallocate(int fd, off_t offset, off_t length);
 

@@ -1,5 +1,6 @@
 internal import RoostBase
 internal import RoostMessages
+internal import RoostReactor
 internal import RoostStorage
 
 /// One Fetch request from the reading to the answer. Confined to its connection's loop.
@@ -42,17 +43,53 @@ final class FetchWork {
 
   /// Answers at once, or when there is something to say.
   func run() {
-    let first = read()
-    guard mustWait(first) else { return answer(first.outcomes) }
-    let waiting = DelayedFetch(work: self)
-    waiting.begin(deadlineAfterMillis: maxWaitMillis) { waiting.watch() }
+    warm { [self] first in
+      guard mustWait(first) else { return answer(first.outcomes) }
+      let waiting = DelayedFetch(work: self)
+      waiting.begin(deadlineAfterMillis: maxWaitMillis) { waiting.watch() }
+    }
   }
 
-  struct Reading {
+  /// Reads and answers, whatever there is.
+  func finish() { warm { [self] in answer($0.outcomes) } }
+
+  struct Reading: Sendable {
     var outcomes: [FetchOutcome]
     var bytes: Int
     /// A partition that is here could not be read.
     var hasFailed: Bool
+    /// Something is not in the page cache: the rest was not looked at.
+    var isCold = false
+  }
+
+  /// Hands over what there is: at once where it is in the page cache, else when the disk has brought it, which no
+  /// event loop waits for.
+  private func warm(_ then: @escaping (Reading) -> Void) {
+    let reading = read()
+    guard reading.isCold else { return then(reading) }
+    let box = Confined((self, then))
+    let loop = call.loop
+    let submitted = broker.coldReads.submit {
+      let reading = box.value.0.load()
+      loop.submit { box.value.1(reading) }
+    }
+    if !submitted {
+      loop.schedule(afterMillis: Limits.coldReadRetryMillis) { box.value.0.warm(box.value.1) }
+    }
+  }
+
+  /// On a thread that may wait: what the whole of this reads does not change once the work is made.
+  private func load() -> Reading {
+    var reading = read(waiting: true)
+    for at in reading.outcomes.indices {
+      guard let region = reading.outcomes[at].region else { continue }
+      do throws(RoostError) { try region.load() } catch {
+        reading.bytes -= region.length
+        reading.hasFailed = true
+        reading.outcomes[at] = .failed(.kafkaStorageError)
+      }
+    }
+    return reading
   }
 
   var watched: [Partition] {
@@ -68,7 +105,8 @@ final class FetchWork {
 
   // MARK: Reading
 
-  func read() -> Reading {
+  /// With `waiting` false it stops at the first thing that is not in the page cache.
+  func read(waiting: Bool = false) -> Reading {
     var reading = Reading(outcomes: [], bytes: 0, hasFailed: false)
     reading.outcomes.reserveCapacity(partitions.count)
     var left = max(0, maxBytes)
@@ -80,7 +118,13 @@ final class FetchWork {
         if refusal != .notLeader { outcome.aborted = [] }
         reading.outcomes.append(outcome)
       case .success(let partition):
-        let outcome = read(partition, asked, left: left, isFirst: reading.bytes == 0)
+        guard
+          let outcome = read(
+            partition, asked, left: left, isFirst: reading.bytes == 0, waiting: waiting)
+        else {
+          reading.isCold = true
+          return reading
+        }
         left = max(0, left - outcome.recordBytes)
         reading.bytes += outcome.recordBytes
         if outcome.error != .none || outcome.diverging != nil { reading.hasFailed = true }
@@ -90,9 +134,10 @@ final class FetchWork {
     return reading
   }
 
+  /// Nil: it would have to wait.
   private func read(
-    _ partition: Partition, _ asked: FetchPartition, left: Int, isFirst: Bool
-  ) -> FetchOutcome {
+    _ partition: Partition, _ asked: FetchPartition, left: Int, isFirst: Bool, waiting: Bool
+  ) -> FetchOutcome? {
     // There is one replica of each partition: whoever says that it is another one is wrong here.
     if replicaId >= 0 { return refuse(.notLeader, asked) }
     let log: PartitionLog
@@ -104,7 +149,9 @@ final class FetchWork {
       if asked.lastFetchedEpoch >= 0, let outcome = divergence(log, asked) { return outcome }
       let read = try log.read(
         from: asked.fetchOffset, maxBytes: min(left, max(0, Int(asked.maxBytes))),
-        minOneMessage: isFirst, bound: isCommitted ? .lastStable : .highWatermark)
+        minOneMessage: isFirst, bound: isCommitted ? .lastStable : .highWatermark,
+        waiting: waiting)
+      if read.result.isCold { return nil }
       return try outcome(read, log, asked)
     } catch {
       return .failed(.kafkaStorageError)
@@ -119,7 +166,7 @@ final class FetchWork {
       logStartOffset: read.offsets.logStart, aborted: isCommitted ? [] : nil)
     switch read.result {
     case .outOfRange: return .failed(.offsetOutOfRange)
-    case .empty: break
+    case .empty, .cold: break
     case .data(let region):
       outcome.region = region
       if isCommitted {

@@ -15,12 +15,16 @@ final class DelayedFetch: DelayedOperation, @unchecked Sendable {
 
   override func tryComplete() -> Bool {
     let reading = work.read()
+    if reading.isCold {
+      work.finish()
+      return true
+    }
     guard !work.mustWait(reading) else { return false }
     work.answer(reading.outcomes)
     return true
   }
 
-  override func expire() { work.answer(work.read().outcomes) }
+  override func expire() { work.finish() }
 
   override func unwatch() {
     for partition in watched { partition.watchers.remove(self) }
