@@ -17,6 +17,11 @@ public enum Console {
   /// Writes errors and notes.
   public static func error(_ text: String) { write(text, to: 2) }
 
+  /// Writes one line for people to standard error, whatever `Progress` shows there.
+  public static func note(_ line: String) {
+    error("\(isErrorTerminal ? "\r\u{1B}[K" : "")\(line)\n")
+  }
+
   public static var isErrorTerminal: Bool { Terminal.isTerminal(2) }
 
   public static func exit(_ code: Int32) -> Never { Terminal.exit(code) }
@@ -44,6 +49,12 @@ public struct Progress: ~Copyable {
     shownAt = now
     isDirty = true
     Console.error("\r\u{1B}[K\(text())")
+  }
+
+  /// Takes the line away.
+  public mutating func clear() {
+    if isDirty { Console.error("\r\u{1B}[K") }
+    isDirty = false
   }
 
   deinit {

@@ -3,6 +3,7 @@ public import RoostMessages
 internal import RoostReactor
 internal import RoostSystem
 public import RoostWire
+internal import Synchronization
 
 /// Connections to a cluster's brokers, and what is known of it. Producer, Consumer and Admin work on one.
 ///
@@ -161,7 +162,8 @@ public actor Client {
         }
       } catch {
         return .failure(
-          ClientError(.malformed, "the answer of \(endpoint) cannot be read: \(error)"))
+          ClientError(
+            .malformed, "the answer of \(endpoint) cannot be read: \(error)", isUncertain: true))
       }
     }
     return try result.get()
@@ -185,6 +187,8 @@ public actor Client {
           hasConnected ? deadline : min(deadline, begun + configuration.bootstrapTimeoutMillis)
         if case .server(let code) = error.cause, final.contains(code) { throw error }
         guard error.isRetriable, !isClosed, now + pause < end else { throw error }
+        configuration.onRetry?(
+          Retry(error: error, elapsedMillis: now - begun, leftMillis: end - now))
         await self.pause(millis: pause)
       }
     }
@@ -375,14 +379,18 @@ extension Client {
 
   /// A topic as it was last seen, asked for where it is unknown, old or has been forgotten.
   ///
-  /// A topic that is not there is created where the cluster does so by itself and `allowAutoCreate` asks for it.
+  /// A topic that is not there is created where the cluster does so by itself and `allowAutoCreate` asks for it; then
+  /// `onCreation` is called.
   func topic(
-    _ name: String, allowAutoCreate: Bool = false
+    _ name: String, allowAutoCreate: Bool = false,
+    onCreation: (@Sendable (TopicInfo) -> Void)? = nil
   ) async throws(ClientError) -> TopicInfo {
     if let known = topics[name], now - known.atMillis < configuration.metadataMaxAgeMillis {
       return known.info
     }
-    return try await retrying { () async throws(ClientError) -> TopicInfo in
+    // The answer that starts a creation still says that the topic is unknown, as Kafka's does.
+    let wasMissing = Atomic<Bool>(false)
+    let info = try await retrying { () async throws(ClientError) -> TopicInfo in
       let info = try await self.metadata(topics: [name], allowAutoCreate: allowAutoCreate)
       guard let topic = info.topics.first(where: { $0.name == name }) else {
         throw ClientError(.malformed, "the broker said nothing of the topic \(name)")
@@ -394,10 +402,13 @@ extension Client {
           "there is no topic \"\(name)\"; roost topic list shows those that are there")
       }
       guard topic.error == .none else {
+        if topic.error == .unknownTopicOrPartition { wasMissing.store(true, ordering: .relaxed) }
         throw .server(topic.error.rawValue, nil, "find the topic \(name)")
       }
       return topic
     }
+    if wasMissing.load(ordering: .relaxed) { onCreation?(info) }
+    return info
   }
 
   /// What was known of a topic is no longer believed.

@@ -18,10 +18,44 @@ public struct ClientConfiguration: Sendable {
   public var retryBackoffMillis: Int64 = 100
   /// metadata.max.age.ms
   public var metadataMaxAgeMillis: Int64 = 300_000
+  /// Told what is being repeated, on the client's loop: each failure of a request that is sent again, and once a second
+  /// what a producer has not got acknowledged for a second. Must not block.
+  public var onRetry: (@Sendable (Retry) -> Void)?
 
   public init(bootstrapServers: [String], clientId: String = "roost") {
     self.bootstrapServers = bootstrapServers
     self.clientId = clientId
+  }
+}
+
+/// Something that has not succeeded yet and is tried again. Its text is one line without a full stop.
+public struct Retry: Sendable, CustomStringConvertible {
+  /// Where records wait to be written, the longest of all; nil: a request about something else.
+  public var partition: TopicPartition?
+  /// Other partitions with records that wait so.
+  public var otherPartitions = 0
+  /// Why the last attempt failed, or that its answer has not come.
+  public var error: ClientError
+  /// Since the first attempt, milliseconds.
+  public var elapsedMillis: Int64
+  /// Until it is given up, milliseconds.
+  public var leftMillis: Int64
+
+  public var description: String {
+    let others =
+      switch otherPartitions {
+      case 0: ""
+      case 1: " and 1 more partition"
+      default: " and \(otherPartitions) more partitions"
+      }
+    let place = partition.map { "\($0)\(others): " } ?? ""
+    return "\(place)still trying after \(Self.span(millis: elapsedMillis)), giving up in"
+      + " \(Self.span(millis: leftMillis)): \(error)"
+  }
+
+  /// Whole seconds for people, milliseconds below one.
+  static func span(millis: Int64) -> String {
+    millis < 1000 ? "\(max(0, millis)) ms" : "\((millis + 500) / 1000) s"
   }
 }
 

@@ -22,10 +22,14 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
   public let cause: Cause
   /// One line without a full stop.
   public let message: String
+  /// What was asked for may have been done all the same: the request was sent, and its answer did not come or says that
+  /// the broker does not know.
+  public let isUncertain: Bool
 
-  public init(_ cause: Cause, _ message: String) {
+  public init(_ cause: Cause, _ message: String, isUncertain: Bool = false) {
     self.cause = cause
     self.message = message
+    self.isUncertain = isUncertain
   }
 
   /// An error code with the broker's own words, where it sent some: "cannot WHAT: words (CODE)".
@@ -35,7 +39,19 @@ public struct ClientError: Error, Sendable, CustomStringConvertible {
       guard !text.isEmpty else { return nil }
       return "\(text.hasSuffix(".") ? String(text.dropLast()) : text) (\(code))"
     }
-    return ClientError(.server(code), "cannot \(what): \(words ?? explanation(code))")
+    return ClientError(
+      .server(code), "cannot \(what): \(words ?? explanation(code))",
+      isUncertain: leavesDoubt(code, hasReason: words != nil))
+  }
+
+  /// Whether a broker that answers with this code may have done what was asked for. One that has not heard from all
+  /// replicas in time gives no reason; one that names a reason for REQUEST_TIMED_OUT has refused (a plugin's silence).
+  private static func leavesDoubt(_ code: ErrorCode, hasReason: Bool) -> Bool {
+    switch code {
+    case .requestTimedOut: !hasReason
+    case .notEnoughReplicasAfterAppend, .kafkaStorageError, .unknownServerError: true
+    default: false
+    }
   }
 
   /// Whether asking again, perhaps somebody else, may help.

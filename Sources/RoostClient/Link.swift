@@ -117,9 +117,10 @@ final class Link: EventSource, @unchecked Sendable {
     }
     let lost = waiting.sorted { $0.key < $1.key }
     waiting = [:]
+    let unanswered = ClientError(error.cause, error.message, isUncertain: true)
     for (_, waiting) in lost {
       waiting.timer.cancel()
-      waiting.done(.failure(error))
+      waiting.done(.failure(unanswered))
     }
   }
 

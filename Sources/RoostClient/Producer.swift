@@ -1,6 +1,7 @@
 internal import RoostBase
 internal import RoostCompression
 internal import RoostMessages
+internal import RoostReactor
 public import RoostRecords
 internal import RoostSystem
 internal import RoostWire
@@ -32,6 +33,7 @@ public actor Producer {
   private var waitingForEnd: [CheckedContinuation<Void, Never>] = []
   private var wakeAt: Int64?
   private var isDrainScheduled = false
+  private var isWatching = false
   private var isClosed = false
   private var generator = SystemRandomNumberGenerator()
 
@@ -77,7 +79,9 @@ public actor Producer {
   ) async throws(ClientError) {
     guard !isClosed else { throw ClientError(.closed, "the producer was closed") }
     if configuration.isIdempotent, identity == nil { try await renewIdentity() }
-    let info = try await client.topic(topic, allowAutoCreate: configuration.allowAutoCreate)
+    let info = try await client.topic(
+      topic, allowAutoCreate: configuration.allowAutoCreate,
+      onCreation: configuration.onTopicCreated)
     var now = await client.now
     let wallNow = WallTime.millis()
     for var record in records {
@@ -161,13 +165,35 @@ public actor Producer {
     for batch in drained.expired {
       fail(
         batch,
-        ClientError(
-          .timeout,
-          "\(batch.partition) had no leader that took the records within"
-            + " \(configuration.deliveryTimeoutMillis) ms"))
+        batch.lastError ?? ClientError(.timeout, "\(batch.partition) did not take the records"))
     }
     if !drained.expired.isEmpty { signalWaiters() }
+    watch()
     scheduleWake(now)
+  }
+
+  /// As long as something waits to be acknowledged: tells once a second what has waited for too long.
+  private func watch() {
+    guard !isWatching, !core.isEmpty, let onRetry = client.configuration.onRetry else { return }
+    isWatching = true
+    Task {
+      while !core.isEmpty {
+        await client.pause(millis: ClientLimits.stuckMillis)
+        let now = await client.now
+        guard let stuck = core.stuck(now: now, forMillis: ClientLimits.stuckMillis) else {
+          continue
+        }
+        let partition = stuck.batch.partition
+        let end = stuck.batch.createdMillis + configuration.deliveryTimeoutMillis
+        onRetry(
+          Retry(
+            partition: partition, otherPartitions: stuck.otherPartitions,
+            error: stuck.batch.lastError
+              ?? ClientError(.timeout, "the leader of \(partition) has not answered yet"),
+            elapsedMillis: now - stuck.sinceMillis, leftMillis: max(0, end - now)))
+      }
+      isWatching = false
+    }
   }
 
   private func scheduleWake(_ now: Int64) {
@@ -243,7 +269,9 @@ public actor Producer {
   }
 
   private func fail(_ batch: ProducerCore.Batch, _ error: ClientError) {
-    for completion in batch.completions { completion?(.failure(error)) }
+    let now = Int64(client.loop.now / 1_000_000)
+    let failure = core.failure(of: batch, error, now: now)
+    for completion in batch.completions { completion?(.failure(failure)) }
   }
 
   private func signalWaiters() {

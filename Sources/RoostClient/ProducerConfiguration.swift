@@ -30,6 +30,8 @@ public struct ProducerConfiguration: Sendable {
   public var requestTimeoutMillis: Int64 = 30_000
   /// Whether a topic that is missing may be created by the cluster.
   public var allowAutoCreate = true
+  /// Told of a topic that the cluster has created because this producer asked for it, on the client's loop.
+  public var onTopicCreated: (@Sendable (TopicInfo) -> Void)?
 
   public init() {}
 }

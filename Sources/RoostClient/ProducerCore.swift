@@ -17,6 +17,11 @@ struct ProducerCore {
     fileprivate(set) var bytes = ProducerCore.batchOverhead
     fileprivate(set) var attempts = 0
     fileprivate(set) var notBeforeMillis: Int64 = 0
+    /// When it was due first.
+    fileprivate(set) var dueMillis: Int64?
+    fileprivate(set) var lastError: ClientError?
+    /// An attempt left open whether it was written: that stays so whatever a later attempt says.
+    fileprivate(set) var isUncertain = false
     /// Assigned when it is first sent and kept when it is repeated: that is what makes repeats harmless.
     fileprivate(set) var identity: Identity?
 
@@ -48,6 +53,13 @@ struct ProducerCore {
     var nextSequence: Int32 = 0
     /// The producer id that the sequence counts for.
     var producerId: Int64 = -1
+  }
+
+  /// The batch that has waited longest for its acknowledgement, and how many other partitions wait too.
+  struct Stuck {
+    var batch: Batch
+    var otherPartitions: Int
+    var sinceMillis: Int64
   }
 
   static let batchOverhead = 61
@@ -140,8 +152,11 @@ struct ProducerCore {
         drained.expired.append(batch)
         continue
       }
+      if batch.dueMillis == nil { batch.dueMillis = now }
       guard let node = leader(partition) else {
         batch.notBeforeMillis = now + backoff.firstMillis
+        batch.lastError = ClientError(
+          .server(.leaderNotAvailable), "\(partition) has no leader at the moment")
         drained.withoutLeader.insert(partition.topic)
         continue
       }
@@ -211,6 +226,8 @@ struct ProducerCore {
     }
     queue.inFlight = nil
     batch.attempts += 1
+    batch.lastError = error
+    if error?.isUncertain == true { batch.isUncertain = true }
     let verdict = verdict(batch, error, now: now)
     if case .again(let time) = verdict {
       batch.notBeforeMillis = time
@@ -235,6 +252,32 @@ struct ProducerCore {
     }
     // A numbered batch that is given up leaves a gap: the next needs a new producer id.
     return .failed(renew: isNumbered)
+  }
+
+  /// The batch that was due first among those that have been for `millis` and are not acknowledged.
+  func stuck(now: Int64, forMillis millis: Int64) -> Stuck? {
+    var found: Stuck?
+    var count = 0
+    for queue in queues.values {
+      guard let batch = queue.inFlight ?? queue.waiting.first, let due = batch.dueMillis,
+        now - due >= millis
+      else { continue }
+      count += 1
+      if found.map({ due < $0.sinceMillis }) ?? true {
+        found = Stuck(batch: batch, otherPartitions: 0, sinceMillis: due)
+      }
+    }
+    found?.otherPartitions = count - 1
+    return found
+  }
+
+  /// What the records of a batch are told that is given up because of `error`: also whether time ran out, and whether
+  /// they may be written all the same.
+  func failure(of batch: Batch, _ error: ClientError, now: Int64) -> ClientError {
+    let span = Retry.span(millis: now - batch.createdMillis)
+    let gaveUp = error.isRetriable ? "; gave up after \(span)" : ""
+    return ClientError(
+      error.cause, error.message + gaveUp, isUncertain: batch.isUncertain || error.isUncertain)
   }
 
   /// Takes everything that waits out, to be told that it failed.

@@ -1,4 +1,5 @@
 import RoostMessages
+import Synchronization
 import Testing
 
 @testable import RoostClient
@@ -50,5 +51,40 @@ import Testing
     #expect(worded.message == "cannot do it: no such thing (INVALID_REQUEST)")
     #expect(!worded.isRetriable)
     #expect(ClientError(.timeout, "x").needsMetadata)
+  }
+
+  @Test func anErrorSaysWhetherItLeavesDoubt() {
+    // Replicas that were not heard of in time; with a reason it is a refusal.
+    #expect(ClientError.server(ErrorCode.requestTimedOut.rawValue, nil, "x").isUncertain)
+    #expect(!ClientError.server(ErrorCode.requestTimedOut.rawValue, "no verdict", "x").isUncertain)
+    #expect(ClientError.server(ErrorCode.kafkaStorageError.rawValue, "lost", "x").isUncertain)
+    #expect(!ClientError.server(ErrorCode.notLeaderOrFollower.rawValue, nil, "x").isUncertain)
+  }
+
+  @Test func aRetrySaysWhereHowLongAndWhy() {
+    var retry = Retry(
+      partition: TopicPartition("t", 3), error: ClientError(.timeout, "no answer"),
+      elapsedMillis: 1499, leftMillis: 118_500)
+    #expect(
+      retry.description == "t-3: still trying after 1 s, giving up in 119 s: no answer")
+    retry.otherPartitions = 2
+    retry.leftMillis = 400
+    #expect(
+      retry.description
+        == "t-3 and 2 more partitions: still trying after 1 s, giving up in 400 ms: no answer")
+    retry.partition = nil
+    #expect(retry.description.hasPrefix("still trying"))
+  }
+
+  @Test func aRequestThatIsRepeatedIsTold() async throws {
+    let told = Mutex<[Retry]>([])
+    var configuration = ClientConfiguration(bootstrapServers: ["127.0.0.1:1"])
+    configuration.bootstrapTimeoutMillis = 500
+    configuration.onRetry = { retry in told.withLock { $0.append(retry) } }
+    let client = try Client(configuration)
+    await #expect(throws: ClientError.self) { try await Admin(client).listTopics() }
+    let retry = try #require(told.withLock { $0 }.first)
+    #expect(retry.partition == nil && retry.error.cause == .connection)
+    #expect(!retry.error.isUncertain && (0...500).contains(retry.leftMillis))
   }
 }

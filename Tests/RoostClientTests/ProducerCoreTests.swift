@@ -163,6 +163,52 @@ import Testing
     #expect(core.isEmpty)
   }
 
+  @Test func whatWaitsForItsAcknowledgementIsTold() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    core.append(Self.record(1), to: Self.b, now: 0, completion: nil)
+    #expect(core.stuck(now: 5000, forMillis: 1000) == nil)
+    let batches = try #require(core.drain(now: 100, producer: nil) { _ in 1 }.requests[1])
+    #expect(core.stuck(now: 1099, forMillis: 1000) == nil)
+    let both = try #require(core.stuck(now: 1100, forMillis: 1000))
+    #expect(both.otherPartitions == 1 && both.sinceMillis == 100)
+    // No answer yet: no error.
+    #expect(both.batch.lastError == nil)
+    let first = try #require(batches.first { $0.partition == Self.a })
+    let second = try #require(batches.first { $0.partition == Self.b })
+    #expect(core.returned(second, error: nil, now: 1200) == .delivered)
+    _ = core.returned(first, error: Self.error(.requestTimedOut), now: 1200)
+    let one = try #require(core.stuck(now: 1200, forMillis: 1000))
+    #expect(one.otherPartitions == 0 && one.batch === first)
+    #expect(one.batch.lastError?.cause == .server(.requestTimedOut))
+  }
+
+  @Test func aWantOfALeaderIsTold() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    _ = core.drain(now: 0, producer: nil) { _ in nil }
+    let stuck = try #require(core.stuck(now: 1000, forMillis: 1000))
+    #expect(stuck.batch.lastError?.message == "t-0 has no leader at the moment")
+    let expired = core.drain(now: 10_000, producer: nil) { _ in nil }.expired
+    let error = try #require(expired.first?.lastError)
+    let failure = core.failure(of: expired[0], error, now: 10_000)
+    #expect(failure.message == "t-0 has no leader at the moment; gave up after 10 s")
+    #expect(!failure.isUncertain)
+  }
+
+  @Test func aDoubtOfAnyAttemptStays() throws {
+    var core = Self.core { $0.lingerMillis = 0 }
+    core.append(Self.record(1), to: Self.a, now: 0, completion: nil)
+    let batch = try #require(core.drain(now: 0, producer: nil) { _ in 1 }.requests[1]?.first)
+    let lost = ClientError(.connection, "closed", isUncertain: true)
+    _ = core.returned(batch, error: lost, now: 1)
+    _ = core.drain(now: 2000, producer: nil) { _ in 1 }
+    let refused = Self.error(.messageTooLarge)
+    #expect(core.returned(batch, error: refused, now: 2001) == .failed(renew: false))
+    let failure = core.failure(of: batch, refused, now: 2001)
+    #expect(failure.isUncertain && failure.message == refused.message)
+  }
+
   @Test func aFlushDoesNotWait() {
     var core = Self.core()
     core.append(Self.record(1), to: Self.a, now: 0, completion: nil)

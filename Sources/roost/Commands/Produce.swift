@@ -4,7 +4,6 @@ internal import RoostClient
 internal import RoostCompression
 internal import RoostRecords
 internal import RoostSystem
-internal import Synchronization
 
 extension Commands {
   /// roost produce TOPIC
@@ -25,12 +24,20 @@ extension Commands {
       .init("linger", value: "MILLIS", help: "How long a batch waits for more (default 5)"),
       .init("batch-size", value: "BYTES", help: "The size of a batch (default 131072)"),
       .init(
+        "timeout", value: "MILLIS",
+        help: "Give up on records that are not acknowledged after so long (default 120000)"),
+      .init(
         "no-idempotence",
         help: "Repeats may write twice; topics with a partitioner plugin need it"),
       .json,
     ] + Command.Option.connection,
     notes: """
-      Ends when every record has been acknowledged. --json prints how many went to which partition.
+      Ends when every record has been acknowledged; the exit code is 1 where one was not. What takes longer than a second
+      is told on standard error: the error, and when it is given up. A topic that is missing is created where
+      auto.create.topics.enable allows it, and that is told too.
+      --json prints how many records were acknowledged, failed, and may be written or not (unknown); how many went to
+      which partition, with the first and the last offset; and how many are acknowledged at a partition and offset that
+      the broker did not tell (partitionUnknown: a partitioner plugin's topic). With --acks 0 all are unknown.
       echo 'user-1:hello' | roost produce greetings -k :
       """
   ) { arguments in
@@ -39,51 +46,38 @@ extension Commands {
       separator: arguments["key-separator"].map { Array($0.utf8) },
       headers: try headers(arguments))
     let partition = try arguments.integer("partition", in: 0...Int64(Int32.max)).map { Int32($0) }
-    let configuration = try producerConfiguration(arguments)
-    let producer = Producer(try Bootstrap.client(arguments), configuration)
-    let tally = Tally()
+    let timeout = try arguments.integer("timeout", in: 1...86_400_000)
+    var configuration = try producerConfiguration(arguments)
+    let notice = RetryNotice()
+    let tally = Tally(isAcknowledged: configuration.acks != .none)
+    configuration.onTopicCreated = { topic in
+      tally.noteCreation()
+      Console.note(
+        "roost: created topic \(topic.name) with \(counted(topic.partitions.count, "partition"))"
+          + " by auto.create.topics.enable")
+    }
+    let producer = Producer(
+      try Bootstrap.client(arguments, notice: notice, timeoutMillis: timeout), configuration)
     var progress = Progress()
-    var taken = 0
+    var failure: (any Error)?
     do {
       while !tally.hasFailed, let records = try lines.next(limit: configuration.requestBytesMax) {
-        try await producer.enqueue(records, to: topic, partition: partition) { tally.add($0) }
-        taken += records.count
-        let count = taken
-        progress.show("\(count) records taken, \(tally.delivered) acknowledged")
+        let taken = tally.take(records.count)
+        try await producer.enqueue(records, to: topic, partition: partition) { result in
+          tally.add(result)
+          if case .success = result { notice.succeeded() }
+        }
+        progress.show("\(taken) records taken, \(tally.delivered) acknowledged")
       }
     } catch {
       // What was taken before goes out all the same.
-      await producer.close()
-      throw error
+      failure = error
     }
     await producer.close()
-    try report(tally, taken, topic, arguments)
-  }
-
-  private static func report(
-    _ tally: Tally, _ taken: Int, _ topic: String, _ arguments: Arguments
-  ) throws {
-    if arguments.has("json") {
-      let partitions = tally.byPartition.sorted { $0.key < $1.key }
-      Console.out(
-        .object([
-          ("topic", .string(topic)), ("records", .int(Int64(taken))),
-          ("acknowledged", .int(Int64(tally.delivered))),
-          (
-            "partitions",
-            .object(partitions.map { ("\($0.key)", .int(Int64($0.value))) })
-          ),
-          ("error", tally.firstError.map { .string($0.message) } ?? .null),
-        ]))
-    }
-    if let error = tally.firstError {
-      let isAboutIdempotence = error.message.contains("enable.idempotence=false")
-      let advice = isAboutIdempotence ? "; --no-idempotence does that" : ""
-      throw RoostError(
-        .unavailable,
-        "\(taken - tally.delivered) of \(taken) records were not written; the first: \(error)\(advice)"
-      )
-    }
+    progress.clear()
+    let summary = tally.summary(topic, inputError: failure, isInputRead: lines.isRead)
+    if arguments.has("json") { Console.out(summary.json) }
+    if let error = summary.error { throw error }
   }
 
   private static func producerConfiguration(
@@ -108,6 +102,10 @@ extension Commands {
     if let bytes = try arguments.integer("batch-size", in: 1...(1 << 20)) {
       configuration.batchBytes = Int(bytes)
     }
+    if let timeout = try arguments.integer("timeout", in: 1...86_400_000) {
+      configuration.deliveryTimeoutMillis = timeout
+      configuration.requestTimeoutMillis = min(configuration.requestTimeoutMillis, timeout)
+    }
     configuration.isIdempotent = !arguments.has("no-idempotence")
     return configuration
   }
@@ -123,40 +121,14 @@ extension Commands {
   }
 }
 
-/// Counts what became of records; called on the client's thread, read on the command's.
-private final class Tally: Sendable {
-  private struct State {
-    var byPartition: [Int32: Int] = [:]
-    var delivered = 0
-    var firstError: ClientError?
-  }
-
-  private let state = Mutex(State())
-
-  func add(_ result: Result<Delivery, ClientError>) {
-    state.withLock { state in
-      switch result {
-      case .success(let delivery):
-        state.delivered += 1
-        // Without an offset the broker may have put it elsewhere (a partitioner plugin), or nobody asked (acks=0).
-        if delivery.offset >= 0 { state.byPartition[delivery.partition, default: 0] += 1 }
-      case .failure(let error): if state.firstError == nil { state.firstError = error }
-      }
-    }
-  }
-
-  var hasFailed: Bool { state.withLock { $0.firstError != nil } }
-  var delivered: Int { state.withLock { $0.delivered } }
-  var byPartition: [Int32: Int] { state.withLock { $0.byPartition } }
-  var firstError: ClientError? { state.withLock { $0.firstError } }
-}
-
 /// Turns standard input into records, a line each.
 private final class LineReader {
   private let separator: [UInt8]?
   private let headers: [Record.Header]
   private var rest: [UInt8] = []
   private var isAtEnd = false
+  /// Whether all of the input has been taken.
+  var isRead: Bool { isAtEnd && rest.isEmpty }
 
   init(separator: [UInt8]?, headers: [Record.Header]) {
     self.separator = separator
