@@ -29,6 +29,8 @@ public struct ConsumerConfiguration: Sendable {
   /// fetch.max.wait.ms: how long a broker waits for `fetchBytesMin`.
   public var waitMillisMax: Int32 = 500
   public var reset = Reset.earliest
+  /// Told of an offset that a partition does not have, before it is reset, on the client's loop.
+  public var onReset: (@Sendable (TopicPartition, Int64) -> Void)?
 
   public init() {}
 }
@@ -255,6 +257,7 @@ public actor Consumer {
       guard case .server(.offsetOutOfRange) = error.cause else {
         return await failed(error, at: [fetched.partition], leader)
       }
+      if configuration.reset != .fail { configuration.onReset?(fetched.partition, fetched.offset) }
       switch configuration.reset {
       case .earliest: positions[fetched.partition] = Position(offset: nil, start: .earliest)
       case .latest: positions[fetched.partition] = Position(offset: nil, start: .latest)

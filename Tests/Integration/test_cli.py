@@ -1,6 +1,7 @@
 """The command line against running brokers: topics, records, errors that people can act on."""
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -70,10 +71,77 @@ def test_reading_begins_and_ends_where_it_is_told(shared_cluster):
     assert read("--offset=-3", "-n", 2) == ["97", "98"]
     assert read("--from-beginning", "-n", 1) == ["0"]
     assert read("-e") == []
-    # Out of range: from the first record that is there.
-    assert read("-o", 1000, "-n", 1, "--timeout", 20_000) == ["0"]
+    # More than there are.
+    assert read("-o", -1000, "-n", 1) == ["0"]
+    # The end itself is where the next record will be.
+    assert run(shared_cluster, "consume", "cli-offsets", "-o", 100, "-e").stderr == ""
     wrong = run(shared_cluster, "consume", "cli-offsets", "-p", 7, check=False)
     assert wrong.returncode == 1 and "no partition 7" in wrong.stderr
+
+
+def test_an_offset_that_is_not_there_is_told(shared_cluster):
+    run(shared_cluster, "topic", "create", "cli-beyond", "-p", 1)
+    run(shared_cluster, "produce", "cli-beyond", input="".join(f"{n}\n" for n in range(100)))
+    beyond = "roost: the offset 1000 lies beyond the end of cli-beyond-0, 100; reading from the end\n"
+    # Nothing between the end and it will be read, and nothing from the beginning.
+    done = run(shared_cluster, "consume", "cli-beyond", "-o", 1000, "-e")
+    assert (done.stdout, done.stderr) == ("", beyond)
+    command = [shared_cluster.tree / "bin/roost", "consume", "cli-beyond", "-o", "1000", "-n", "1"]
+    with subprocess.Popen(command, env=shared_cluster.environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as reader:
+        # The line comes before it waits.
+        assert reader.stderr.readline() == beyond
+        run(shared_cluster, "produce", "cli-beyond", input="next\n")
+        assert reader.communicate(timeout=60)[0] == "next\n"
+    admin = kafka.KafkaAdminClient(bootstrap_servers=shared_cluster.bootstrap)
+    admin.delete_records({kafka.TopicPartition("cli-beyond", 0): 50})
+    admin.close()
+    done = run(shared_cluster, "consume", "cli-beyond", "-o", 7, "-n", 1)
+    assert done.stdout == "50\n"
+    assert done.stderr == "roost: the offset 7 lies before the first record of cli-beyond-0, 50; reading from there\n"
+
+
+def test_records_that_are_deleted_before_they_are_read_are_told(shared_cluster):
+    run(shared_cluster, "topic", "create", "cli-passed", "-p", 1)
+    command = [shared_cluster.tree / "bin/roost", "consume", "cli-passed", "--from-beginning"]
+    with subprocess.Popen(command, env=shared_cluster.environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as reader:
+        run(shared_cluster, "produce", "cli-passed", input="first\n")
+        assert reader.stdout.readline() == "first\n"
+        reader.send_signal(signal.SIGSTOP)
+        # A fetch that is under way may still bring the first of these.
+        for text in ("second\n", "third\n"):
+            run(shared_cluster, "produce", "cli-passed", input=text)
+        admin = kafka.KafkaAdminClient(bootstrap_servers=shared_cluster.bootstrap)
+        admin.delete_records({kafka.TopicPartition("cli-passed", 0): 3})
+        admin.close()
+        reader.send_signal(signal.SIGCONT)
+        run(shared_cluster, "produce", "cli-passed", input="last\n")
+        told = reader.stderr.readline()
+        reader.kill()
+    assert told.startswith("roost: cli-passed-0 has no record at ") and told.endswith(" any more; going on at its first one\n")
+
+
+def test_only_a_terminal_hears_that_it_waits(shared_cluster):
+    run(shared_cluster, "topic", "create", "cli-wait", "-p", 1)
+    command = [shared_cluster.tree / "bin/roost", "consume", "cli-wait", "-n", "1"]
+    outer, inner = os.openpty()
+    try:
+        with subprocess.Popen(command, env=shared_cluster.environment, text=True, stdout=subprocess.PIPE,
+                              stderr=inner) as reader:
+            said = b""
+            while b"waiting for records of cli-wait" not in said:
+                assert select.select([outer], [], [], 60)[0], said
+                said += os.read(outer, 4096)
+            run(shared_cluster, "produce", "cli-wait", input="here\n")
+            assert reader.communicate(timeout=60)[0] == "here\n"
+        # The hint is taken away again.
+        assert os.read(outer, 4096).endswith(b"\r\x1b[K")
+    finally:
+        os.close(inner)
+        os.close(outer)
+    quiet = run(shared_cluster, "consume", "cli-wait", "--timeout", 3000)
+    assert quiet.stderr == ""
 
 
 def test_what_comes_from_now_on(shared_cluster):

@@ -14,7 +14,7 @@ extension Commands {
         help: "Only this partition (default: all)"),
       .init(
         "offset", short: "o", value: "OFFSET",
-        help: "From this offset of each partition; -N: N records before the end"),
+        help: "From this offset of each partition; -N: N before the end"),
       .init("max-messages", short: "n", value: "N", help: "End after so many records"),
       .init("exit-at-end", short: "e", help: "End where the partitions end now"),
       .init("timeout", value: "MILLIS", help: "End when nothing came for so long"),
@@ -23,13 +23,21 @@ extension Commands {
     ] + Command.Option.connection,
     notes: """
       Without an end of its own it goes on until it is interrupted. Order holds within a partition.
+      An offset beyond a partition's end begins at the end, as with Kafka's console consumer: what comes from now on. One
+      before its first record begins at that record. Both are told on standard error.
       With --json a key or value that is no UTF-8 text comes as keyBase64 or valueBase64.
       """
   ) { arguments in
     let topic = arguments.operands[0]
     let most = try arguments.integer("max-messages", in: 1...Int64.max)
     let timeout = try arguments.integer("timeout", in: 1...86_400_000)
-    let consumer = Consumer(try Bootstrap.client(arguments))
+    let notice = RetryNotice()
+    var configuration = ConsumerConfiguration()
+    configuration.onReset = { partition, offset in
+      Console.note(
+        "roost: \(partition) has no record at \(offset) any more; going on at its first one")
+    }
+    let consumer = Consumer(try Bootstrap.client(arguments, notice: notice), configuration)
     let partitions = try await chosen(arguments, topic, consumer)
     let ends = try await consumer.offsets(
       Dictionary(uniqueKeysWithValues: partitions.map { ($0, StartOffset.latest) }))
@@ -38,9 +46,11 @@ extension Commands {
     var left = arguments.has("exit-at-end") ? ends.filter { starts[$0.key] ?? 0 < $0.value } : [:]
     if arguments.has("exit-at-end"), left.isEmpty { return }
     var printed: Int64 = 0
+    var progress = Progress()
     while printed < most ?? .max {
-      let records = try await consumer.poll(timeoutMillis: timeout ?? 3_600_000)
+      let records = try await poll(consumer, timeout, topic, &progress)
       if records.isEmpty, timeout != nil { return }
+      notice.succeeded()
       var output: [UInt8] = []
       for record in records where printed < most ?? .max {
         let place = TopicPartition(record.topic, record.partition)
@@ -57,6 +67,24 @@ extension Commands {
       }
       if left.isEmpty { return }
     }
+  }
+
+  /// How long nothing must have come before a person is told that it is waited for.
+  private static let quietMillis: Int64 = 2000
+
+  /// The next records; while there are none, standard error says so where it is a terminal.
+  private static func poll(
+    _ consumer: Consumer, _ timeout: Int64?, _ topic: String, _ progress: inout Progress
+  ) async throws -> [ConsumedRecord] {
+    let timeout = timeout ?? 3_600_000
+    let quiet = Console.isErrorTerminal ? min(quietMillis, timeout) : timeout
+    var records = try await consumer.poll(timeoutMillis: quiet)
+    if records.isEmpty, quiet < timeout {
+      progress.show("waiting for records of \(topic); Ctrl-C ends")
+      records = try await consumer.poll(timeoutMillis: timeout - quiet)
+    }
+    progress.clear()
+    return records
   }
 
   private static func chosen(
@@ -93,8 +121,26 @@ extension Commands {
     guard let offset = Int64(text) else {
       throw UsageError("the option --offset takes a number, not \"\(text)\"")
     }
-    guard offset < 0 || text.hasPrefix("-") else { return ends.mapValues { _ in offset } }
-    return ends.mapValues { max(0, $0 + offset) }
+    let firsts = try await consumer.offsets(ends.mapValues { _ in .earliest })
+    var starts: [TopicPartition: Int64] = [:]
+    for (partition, end) in ends.sorted(by: { $0.key.partition < $1.key.partition }) {
+      let first = firsts[partition] ?? 0
+      if offset < 0 || text.hasPrefix("-") {
+        starts[partition] = max(first, end + offset)
+        continue
+      }
+      starts[partition] = min(max(first, offset), end)
+      if offset > end {
+        Console.note(
+          "roost: the offset \(offset) lies beyond the end of \(partition), \(end);"
+            + " reading from the end")
+      } else if offset < first {
+        Console.note(
+          "roost: the offset \(offset) lies before the first record of \(partition), \(first);"
+            + " reading from there")
+      }
+    }
+    return starts
   }
 
   private static func write(
