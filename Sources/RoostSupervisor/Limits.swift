@@ -13,6 +13,10 @@ public enum Limits {
   /// A request for more time is not granted beyond this, per request.
   public static let extendMillisMax: Int64 = 3_600_000
 
+  /// Listeners that cannot be opened (another process has the address) are tried again: the first pause, the longest.
+  public static let listenRetryMillis: Int64 = 100
+  public static let listenRetryMillisMax: Int64 = 5_000
+
   /// Restart: the first delay, its ceiling, and the time of running after which the count starts anew.
   public static let backoffMillis: Int64 = 100
   public static let backoffMillisMax: Int64 = 10_000

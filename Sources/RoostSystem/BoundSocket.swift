@@ -75,9 +75,19 @@ public struct BoundSocket: ~Copyable {
   /// Whether connections are taken.
   public var isOpen: Bool { roost_is_listening(descriptor) == 1 }
 
-  /// listen(2): from now on connections queue.
+  /// listen(2): from now on connections queue. Throws `.unavailable` when another process has come to listen on the
+  /// address while this one was only bound.
   public borrowing func open() throws(RoostError) {
-    guard listen(descriptor, Self.backlog) == 0 else { throw .process("listen on \(address)") }
+    guard listen(descriptor, Self.backlog) == 0 else {
+      let error = RoostError.process("listen on \(address)")
+      if error.errno == EADDRINUSE {
+        throw RoostError(
+          .unavailable,
+          "cannot listen on \(address): another process does; stop it, or change the listener",
+          errno: error.errno)
+      }
+      throw error
+    }
   }
 
   /// Resets the connections that wait and refuses the next ones until `open`. Only TCP can be opened again after

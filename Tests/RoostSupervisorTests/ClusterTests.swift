@@ -284,4 +284,71 @@ struct ClusterTests {
     #expect(try cluster.wait(roostd) == .exited(1))
     #expect(cluster.roostdLog.contains("broker-1 not ready after "))
   }
+
+  /// Another process on a port of ours: it was only bound while it came.
+  func intruder(_ port: UInt16) throws -> Listener {
+    let other = try Listener(ListenerPlan(name: "", address: .tcp(host: "127.0.0.1", port: port)))
+    try other.socket.open()
+    return other
+  }
+
+  @Test func readyWaitsUntilAnotherProcessLeavesTheAddress() throws {
+    let cluster = try TestCluster()
+    let notify = try NotifyServer(path: cluster.root + "/notify")
+    let go = cluster.root + "/go"
+    let roostd = try cluster.start(environment: [
+      "NOTIFY_SOCKET=\(cluster.root)/notify", "ROOST_TEST_MODE_broker=later", "ROOST_TEST_GO=\(go)",
+    ])
+    cluster.until("it is bound") { (cluster.process("broker-2")?.pid ?? 0) > 0 }
+    var other: Listener? = try intruder(cluster.ports[1])
+    try HostFiles.replace(go, [])
+    cluster.until("the broker cannot listen") { cluster.process("broker-2")?.state == "degraded" }
+    let address = "127.0.0.1:\(cluster.ports[1])"
+    #expect(cluster.process("broker-2")?.detail.contains("cannot listen on \(address)") == true)
+    let status = try #require(cluster.status())
+    #expect(status.state == "starting")
+    #expect(status.statusText.contains("cannot listen on \(address)"))
+    #expect(cluster.roostdLog.contains("broker-2 is ready but does not serve: cannot listen on"))
+    var said: [NotifyMessage] = []
+    while let received = notify.next() { said.append(received.message) }
+    #expect(!said.contains { $0.isReady })
+    #expect(said.contains { $0.status?.contains("cannot listen on \(address)") == true })
+    #expect(other != nil)
+    other = nil
+    cluster.untilReady()
+    #expect(cluster.greeting(cluster.ports[1])?.hasPrefix("broker-2 ") == true)
+    // The same when it is started again.
+    let pid = try #require(cluster.process("broker-2")?.pid)
+    #expect(kill(pid, SIGSTOP) == 0)
+    try #require(unlink(go) == 0)
+    #expect(kill(pid, SIGKILL) == 0)
+    cluster.until("it starts again") {
+      cluster.process("broker-2").map { $0.pid > 0 && $0.pid != pid } == true
+    }
+    other = try intruder(cluster.ports[1])
+    try HostFiles.replace(go, [])
+    cluster.until("it is degraded") { cluster.process("broker-2")?.state == "degraded" }
+    other = nil
+    cluster.until("it serves again") { cluster.process("broker-2")?.state == "running" }
+    #expect(kill(roostd, SIGTERM) == 0)
+    #expect(try cluster.wait(roostd) == .exited(0))
+  }
+
+  @Test func anAddressThatStaysTakenIsNamedByTheStartThatFails() throws {
+    let cluster = try TestCluster(extra: "defaults: { timeouts: { start: 3s } }\n")
+    let go = cluster.root + "/go"
+    let roostd = try cluster.start(
+      ["--detach"],
+      environment: ["ROOST_TEST_MODE_broker=later", "ROOST_TEST_GO=\(go)"])
+    cluster.until("it is bound") { (cluster.process("broker-1")?.pid ?? 0) > 0 }
+    let other = try intruder(cluster.ports[0])
+    try HostFiles.replace(go, [])
+    #expect(try cluster.wait(roostd) == .exited(1))
+    let isOpen = other.socket.isOpen
+    #expect(isOpen)
+    #expect(
+      cluster.roostdLog.contains(
+        "the cluster did not start: broker-1 has failed: cannot listen on 127.0.0.1:\(cluster.ports[0])"
+      ))
+  }
 }

@@ -82,7 +82,13 @@ struct SimulatedWorld {
         process.diesAt = min(process.diesAt ?? .max, now + after)
       }
       alive[id] = process
-    case .process(let id, .openListeners): open.insert(id)
+    case .process(let id, .openListeners):
+      if !isCalm && chance(8) {
+        events.append(.process(id, .listenFailed("in use")))
+      } else {
+        open.insert(id)
+        events.append(.process(id, .listenersOpened))
+      }
     case .process(let id, .shutListeners): open.remove(id)
     case .process(_, .reportDeath): deathsReported += 1
     case .process(_, .log), .log, .announceStatus, .announceStopping, .signalLeftover: break

@@ -26,7 +26,19 @@ struct CoreTests {
   func notify(
     _ core: inout SupervisorCore, _ id: ProcessId, _ name: String, _ value: String, now: Int64
   ) -> [SupervisorAction] {
-    core.handle(.process(id, .notified(NotifyMessage([(name, value)]))), now: now)
+    opening(
+      &core, core.handle(.process(id, .notified(NotifyMessage([(name, value)]))), now: now), now)
+  }
+
+  /// Every listener that is to be opened is, and what comes of that.
+  func opening(
+    _ core: inout SupervisorCore, _ actions: [SupervisorAction], _ now: Int64
+  ) -> [SupervisorAction] {
+    var all = actions
+    for case .process(let id, .openListeners) in actions {
+      all += opening(&core, core.handle(.process(id, .listenersOpened), now: now), now)
+    }
+    return all
   }
 
   /// A cluster in which everything is ready at time 10.
@@ -239,5 +251,106 @@ struct CoreTests {
     for id in [coordinator, mask, broker] {
       #expect(actions.contains(.process(id, .signal(Signal.kill))))
     }
+  }
+
+  /// A core in which the broker alone is not ready; the others are since time 10.
+  func coreWithoutBroker() -> SupervisorCore {
+    var core = core()
+    _ = core.handle(.begin(leftovers: []), now: 0)
+    _ = core.handle(.bound, now: 0)
+    for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) { spawn(&core, id, pid: pid) }
+    for id in [coordinator, mask] { _ = notify(&core, id, "READY", "1", now: 10) }
+    return core
+  }
+
+  func ready(_ core: inout SupervisorCore, now: Int64) -> [SupervisorAction] {
+    core.handle(.process(broker, .notified(NotifyMessage([("READY", "1")]))), now: now)
+  }
+
+  @Test func readyWaitsForListenersThatCannotBeOpened() {
+    var core = coreWithoutBroker()
+    #expect(ready(&core, now: 20).contains(.process(broker, .openListeners)))
+    #expect(core.phase == .starting)
+    let failed = core.handle(.process(broker, .listenFailed("no 127.0.0.1:9092")), now: 20)
+    #expect(core.machines[broker]?.state.name == "degraded")
+    #expect(core.machines[broker]?.wasReady == false)
+    #expect(core.phase == .starting)
+    #expect(
+      failed.contains {
+        if case .announceStatus(let text) = $0 { text.contains("no 127.0.0.1:9092") } else { false }
+      })
+    #expect(core.machines[broker]?.state.detail(now: 20).contains("no 127.0.0.1:9092") == true)
+    // Tried again with a growing pause; the same problem is said once.
+    var now: Int64 = 20
+    for pause in [100, 200, 400, 800, 1600, 3200, 5000, 5000] as [Int64] {
+      #expect(core.nextDeadline == now + pause)
+      now += pause
+      #expect(core.handle(.timer, now: now) == [.process(broker, .openListeners)])
+      _ = notify(&core, broker, "WATCHDOG", "1", now: now)
+      for id in [coordinator, mask] { _ = notify(&core, id, "WATCHDOG", "1", now: now) }
+      let again = core.handle(.process(broker, .listenFailed("no 127.0.0.1:9092")), now: now)
+      #expect(!again.contains { if case .process(broker, .log) = $0 { true } else { false } })
+    }
+    let opened = core.handle(.process(broker, .listenersOpened), now: now)
+    #expect(opened.contains(.announceReady))
+    #expect(core.phase == .ready)
+  }
+
+  @Test func listenersThatStayShutEndTheStartWithTheirAddress() {
+    var core = coreWithoutBroker()
+    _ = ready(&core, now: 20)
+    _ = core.handle(.process(broker, .listenFailed("no 127.0.0.1:9092")), now: 20)
+    var now: Int64 = 20
+    var actions: [SupervisorAction] = []
+    while !actions.contains(.process(broker, .signal(Signal.terminate))), now < 200_000 {
+      now = core.nextDeadline ?? now
+      for id in [coordinator, mask, broker] { _ = notify(&core, id, "WATCHDOG", "1", now: now) }
+      actions = core.handle(.timer, now: now)
+      _ = core.handle(.process(broker, .listenFailed("no 127.0.0.1:9092")), now: now)
+    }
+    #expect(now == 20 + Limits.startTimeoutMillis)
+    let ended = core.handle(.process(broker, .exited(.exited(0))), now: now)
+    #expect(core.machines[broker]?.state == .failed(detail: "no 127.0.0.1:9092"))
+    #expect(ended.contains(.announceStopping))
+    guard case .stopping(_, code: 1, let reason) = core.phase else {
+      Issue.record("\(core.phase)")
+      return
+    }
+    #expect(reason == "broker-1 has failed: no 127.0.0.1:9092")
+  }
+
+  @Test func afterARestartListenersAreTriedForAsLongAsItTakes() {
+    var core = readyCore()
+    _ = core.handle(.process(broker, .exited(.exited(1))), now: 100)
+    guard case .backoff(var now, _)? = core.machines[broker]?.state else { return }
+    _ = core.handle(.timer, now: now)
+    spawn(&core, broker, pid: 20, now: now)
+    _ = ready(&core, now: now)
+    _ = core.handle(.process(broker, .listenFailed("in use")), now: now)
+    while now < 10 * Limits.startTimeoutMillis {
+      now = core.nextDeadline ?? now
+      for id in [coordinator, mask, broker] { _ = notify(&core, id, "WATCHDOG", "1", now: now) }
+      let actions = core.handle(.timer, now: now)
+      #expect(!actions.contains(.process(broker, .signal(Signal.terminate))))
+      _ = core.handle(.process(broker, .listenFailed("in use")), now: now)
+    }
+    #expect(core.machines[broker]?.state.name == "degraded")
+    // What hangs meanwhile is found.
+    let silent = core.handle(.timer, now: now + Limits.watchdogMillis)
+    #expect(silent.contains(.process(broker, .signal(Signal.abort))))
+  }
+
+  @Test func whatDiesWithShutListenersIsStartedAgain() {
+    var core = readyCore()
+    _ = core.handle(.process(broker, .exited(.exited(1))), now: 100)
+    _ = core.handle(.timer, now: 1_000)
+    spawn(&core, broker, pid: 20, now: 1_000)
+    _ = ready(&core, now: 1_000)
+    _ = core.handle(.process(broker, .listenFailed("in use")), now: 1_000)
+    let died = core.handle(
+      .process(broker, .exited(.killed(signal: 9, core: false))), now: 1_001)
+    #expect(core.machines[broker]?.state.name == "backoff")
+    #expect(
+      died.contains { if case .process(broker, .reportDeath) = $0 { true } else { false } })
   }
 }

@@ -10,6 +10,9 @@ public enum ProcessEvent: Sendable {
   case exited(ExitStatus)
   /// A gate has opened: everything that it waits for has been ready.
   case gatesOpened
+  /// The answers to `openListeners`: connections are taken, or why they are not (which address, and what is wrong).
+  case listenersOpened
+  case listenFailed(String)
   case stop
   /// Ends it at once, whatever it is doing.
   case kill
@@ -21,7 +24,7 @@ public enum ProcessEvent: Sendable {
 public enum ProcessAction: Equatable, Sendable {
   case spawn
   case signal(Int32)
-  /// listen(2): it is ready.
+  /// listen(2): it is ready. Answered by `listenersOpened` or `listenFailed`.
   case openListeners
   /// What waits is reset, what comes is refused.
   case shutListeners
@@ -40,7 +43,7 @@ public struct ProcessMachine: Sendable {
   public private(set) var restarts = 0
   /// How the last one ended.
   public private(set) var lastExit: String?
-  /// It has been ready once.
+  /// It has been ready once, its listeners open.
   public private(set) var wasReady = false
   private var gatesOpen: Bool
   private var failuresInRow = 0
@@ -56,6 +59,9 @@ public struct ProcessMachine: Sendable {
   public var nextDeadline: Int64? {
     switch state {
     case .starting(_, let deadline, _): deadline
+    case .opening(_, let opening):
+      [opening.retryAt, opening.deadline, settings.watchdogMillis.map { opening.lastPing + $0 }]
+        .compactMap { $0 }.min()
     case .running(_, _, let ping): settings.watchdogMillis.map { ping + lateAfter($0) }
     case .degraded(_, _, let ping): settings.watchdogMillis.map { ping + $0 }
     case .stopping(_, let killAt, _, _): killAt
@@ -78,6 +84,8 @@ public struct ProcessMachine: Sendable {
     case .notified(let message): notified(message, now)
     case .exited(let status): exited(status, now, &random)
     case .gatesOpened: gatesOpened(now)
+    case .listenersOpened: listenersOpened(now)
+    case .listenFailed(let problem): listenFailed(problem, now)
     case .stop: stop(now)
     case .kill: kill()
     case .timer: timer(now)
@@ -95,7 +103,7 @@ public struct ProcessMachine: Sendable {
       statusText = ""
       state = .spawning(unwanted: false)
       return [.spawn]
-    case .spawning, .starting, .running, .degraded, .stopping: return []
+    case .spawning, .starting, .opening, .running, .degraded, .stopping: return []
     }
   }
 
@@ -142,6 +150,9 @@ public struct ProcessMachine: Sendable {
     case .starting(var life, let deadline, let saidReady):
       life.brokerEpoch = epoch
       state = .starting(life, deadline: deadline, saidReady: saidReady)
+    case .opening(var life, let opening):
+      life.brokerEpoch = epoch
+      state = .opening(life, opening)
     case .running(var life, let readyAt, let ping):
       life.brokerEpoch = epoch
       state = .running(life, readyAt: readyAt, lastPing: ping)
@@ -161,7 +172,7 @@ public struct ProcessMachine: Sendable {
       state = .starting(life, deadline: max(deadline, until), saidReady: saidReady)
     case .stopping(let life, let killAt?, let reason, let readyAt):
       state = .stopping(life, killAt: max(killAt, until), reason: reason, readyAt: readyAt)
-    case .stopped, .spawning, .running, .degraded, .stopping, .backoff, .failed: break
+    case .stopped, .spawning, .opening, .running, .degraded, .stopping, .backoff, .failed: break
     }
   }
 
@@ -171,11 +182,11 @@ public struct ProcessMachine: Sendable {
       state = .starting(life, deadline: deadline, saidReady: true)
       return []
     }
-    wasReady = true
-    state = .running(life, readyAt: now, lastPing: now)
-    return [
-      .openListeners, .log(.notice, "ready after \(now - life.startedAt) ms (pid \(life.pid))"),
-    ]
+    // It serves only once its listeners are open, and what is in their way is not the process's fault: it gets the
+    // whole of its time for that. One that has been ready before has no end of it.
+    let end = wasReady ? nil : now + settings.startTimeoutMillis
+    state = .opening(life, Opening(deadline: end, lastPing: now))
+    return [.openListeners]
   }
 
   private mutating func gatesOpened(_ now: Int64) -> [ProcessAction] {
@@ -184,8 +195,48 @@ public struct ProcessMachine: Sendable {
     return []
   }
 
+  // MARK: Listeners
+
+  private mutating func listenersOpened(_ now: Int64) -> [ProcessAction] {
+    guard case .opening(let life, let opening) = state else { return [] }
+    wasReady = true
+    state = .running(life, readyAt: now, lastPing: opening.lastPing)
+    return [.log(.notice, "ready after \(now - life.startedAt) ms (pid \(life.pid))")]
+  }
+
+  private mutating func listenFailed(_ problem: String, _ now: Int64) -> [ProcessAction] {
+    guard case .opening(let life, var opening) = state else { return [] }
+    let isNews = opening.problem != problem
+    opening.failures += 1
+    opening.problem = problem
+    opening.retryAt = now + Opening.delayMillis(afterFailure: opening.failures)
+    state = .opening(life, opening)
+    return isNews ? [.log(.error, "is ready but does not serve: \(problem)")] : []
+  }
+
+  private mutating func openingTimer(
+    _ life: Life, _ opening: Opening, _ now: Int64
+  ) -> [ProcessAction] {
+    if let watchdog = settings.watchdogMillis, now >= opening.lastPing + watchdog {
+      return watchdogMissed(now)
+    }
+    if let deadline = opening.deadline, now >= deadline {
+      let problem = opening.problem ?? "its listeners are not open"
+      return [.log(.error, "gives up, stopping it (pid \(life.pid)): \(problem)")]
+        + terminate(life, .cannotListen(problem), readyAt: nil, now)
+    }
+    var opening = opening
+    opening.retryAt = nil
+    state = .opening(life, opening)
+    return [.openListeners]
+  }
+
   private mutating func ping(_ now: Int64) -> [ProcessAction] {
     switch state {
+    case .opening(let life, var opening):
+      opening.lastPing = now
+      state = .opening(life, opening)
+      return []
     case .running(let life, let readyAt, _):
       state = .running(life, readyAt: readyAt, lastPing: now)
       return []
@@ -201,19 +252,27 @@ public struct ProcessMachine: Sendable {
     case .running(let life, let readyAt, _), .degraded(let life, let readyAt, _):
       state = .stopping(
         life, killAt: now + Limits.abortTimeoutMillis, reason: .watchdog, readyAt: readyAt)
-      return [
-        .shutListeners, .signal(Signal.abort),
-        .log(.error, "hangs: no watchdog ping in time, ending it (pid \(life.pid))"),
-      ]
+      return abort(life)
+    case .opening(let life, _):
+      state = .stopping(
+        life, killAt: now + Limits.abortTimeoutMillis, reason: .watchdog, readyAt: nil)
+      return abort(life)
     case .stopped, .spawning, .starting, .stopping, .backoff, .failed: return []
     }
+  }
+
+  private func abort(_ life: Life) -> [ProcessAction] {
+    [
+      .shutListeners, .signal(Signal.abort),
+      .log(.error, "hangs: no watchdog ping in time, ending it (pid \(life.pid))"),
+    ]
   }
 
   // MARK: Stop
 
   private mutating func stop(_ now: Int64) -> [ProcessAction] {
     switch state {
-    case .starting(let life, _, _):
+    case .starting(let life, _, _), .opening(let life, _):
       return terminate(life, .requested, readyAt: nil, now)
     case .running(let life, let readyAt, _), .degraded(let life, let readyAt, _):
       return terminate(life, .requested, readyAt: readyAt, now)
@@ -240,8 +299,8 @@ public struct ProcessMachine: Sendable {
 
   private mutating func kill() -> [ProcessAction] {
     switch state {
-    case .starting(let life, _, _), .running(let life, _, _), .degraded(let life, _, _),
-      .stopping(let life, _, _, _):
+    case .starting(let life, _, _), .opening(let life, _), .running(let life, _, _),
+      .degraded(let life, _, _), .stopping(let life, _, _, _):
       state = .stopping(life, killAt: nil, reason: .requested, readyAt: nil)
       return [.shutListeners, .signal(Signal.kill)]
     case .backoff(_, let detail):
@@ -262,6 +321,7 @@ public struct ProcessMachine: Sendable {
     case .starting(let life, _, _):
       let text = "not ready after \(now - life.startedAt) ms, stopping it (pid \(life.pid))"
       return [.log(.error, text)] + terminate(life, .startTimeout, readyAt: nil, now)
+    case .opening(let life, let opening): return openingTimer(life, opening, now)
     case .running(let life, let readyAt, let lastPing):
       state = .degraded(life, readyAt: readyAt, lastPing: lastPing)
       return [.log(.warning, "has not pinged its watchdog in time")]
@@ -289,6 +349,10 @@ public struct ProcessMachine: Sendable {
     switch state {
     case .stopping(_, _, .requested, _):
       state = .stopped(detail: "stopped, \(status)")
+      return actions + [.log(.info, "stopped (pid \(life.pid), \(status))")]
+    case .stopping(_, _, .cannotListen(let problem), _):
+      // Another process has its address: a new start would meet the same.
+      state = .failed(detail: problem)
       return actions + [.log(.info, "stopped (pid \(life.pid), \(status))")]
     case .stopping(_, _, let reason, let readyAt):
       let ran = readyAt.map { now - $0 } ?? 0

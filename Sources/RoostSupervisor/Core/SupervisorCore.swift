@@ -266,7 +266,7 @@ public struct SupervisorCore: Sendable {
       ].compactMap { $0 }
       let others = order.compactMap { id -> String? in
         guard let state = machines[id]?.state, !state.isUp else { return nil }
-        return "\(id) \(state.name)"
+        return "\(id) \(state.name)" + (state.problem.map { ": \($0)" } ?? "")
       }
       let verb = isStopping ? "stopping: " : phase == .starting ? "starting: " : ""
       let up = parts.joined(separator: ", ") + " up"

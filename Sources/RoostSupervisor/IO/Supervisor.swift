@@ -254,10 +254,7 @@ public final class Supervisor {
     case .spawn: spawn(child)
     case .signal(let signal):
       do { try child.life?.process.send(signal: signal) } catch { log.error("\(id): \(error)") }
-    case .openListeners:
-      for listener in child.listeners {
-        do { try listener.socket.open() } catch { log.error("\(id): \(error)") }
-      }
+    case .openListeners: openListeners(child)
     case .shutListeners: for listener in child.listeners { listener.socket.shut() }
     case .reportDeath(let life, let reason): reportDeath(id, life, reason)
     case .log(let severity, let text):
@@ -279,6 +276,17 @@ public final class Supervisor {
       log.error("\(error)")
       tell(.bindFailed("\(error)"))
     }
+  }
+
+  /// All that can be opened are; clients of those are served while the others are in the way of "ready".
+  private func openListeners(_ child: Child) {
+    var problems: [String] = []
+    for listener in child.listeners {
+      do { try listener.socket.open() } catch { problems.append("\(error)") }
+    }
+    let answer: ProcessEvent =
+      problems.isEmpty ? .listenersOpened : .listenFailed(problems.joined(separator: "; "))
+    tell(.process(child.plan.id, answer))
   }
 
   private func spawn(_ child: Child) {

@@ -1,6 +1,6 @@
 // A module for tests: ready at once, greets whoever connects to its listeners, pings, stops when asked. The
 // environment's ROOST_TEST_MODE_<role> bends it: "mute" is never ready, "fail" ends at once with 3, "hang" never pings,
-// "stubborn" does not stop.
+// "stubborn" does not stop, "later" is ready once the file that ROOST_TEST_GO names is there.
 #include "roost_module.h"
 
 #include <errno.h>
@@ -50,6 +50,7 @@ static int32_t run(const roost_host *host) {
   host->set_metrics(host->context, metrics, &turns);
   host->status(host->context, text("turning"));
   host->report(host->context, text("BROKER_EPOCH"), text("77"));
+  while (is("later") && access(getenv("ROOST_TEST_GO"), F_OK) != 0) usleep(2000);
   if (!is("mute")) host->ready(host->context);
   struct pollfd polls[16] = {{.fd = host->stop_fd, .events = POLLIN}};
   size_t count = host->listener_count < 15 ? host->listener_count : 15;
