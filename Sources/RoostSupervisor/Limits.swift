@@ -1,13 +1,8 @@
-/// The limits and times of this module, in one place. Milliseconds unless the name says otherwise.
+/// The limits and times of this module, in one place. Milliseconds unless the name says otherwise. What a spec may set
+/// (`timeouts`, `restart`) has its defaults in RoostSpec, and nowhere else.
 public enum Limits {
-  /// Starting may take this long before READY=1 (EXTEND_TIMEOUT_USEC asks for more).
-  public static let startTimeoutMillis: Int64 = 60_000
-  /// From SIGTERM to SIGKILL.
-  public static let stopTimeoutMillis: Int64 = 30_000
   /// From the SIGABRT of a missed watchdog to SIGKILL.
   public static let abortTimeoutMillis: Int64 = 3_000
-  /// A child has to ping at least this often.
-  public static let watchdogMillis: Int64 = 20_000
   /// Children that a killed roostd left behind get this long after SIGTERM.
   public static let recordedStopMillis: Int64 = 10_000
   /// A request for more time is not granted beyond this, per request.
@@ -17,10 +12,6 @@ public enum Limits {
   public static let listenRetryMillis: Int64 = 100
   public static let listenRetryMillisMax: Int64 = 5_000
 
-  /// Restart: the first delay, its ceiling, and the time of running after which the count starts anew.
-  public static let backoffMillis: Int64 = 100
-  public static let backoffMillisMax: Int64 = 10_000
-  public static let resetAfterMillis: Int64 = 60_000
   /// More starts than this within the window and the process has failed.
   public static let startsMax = 20
   public static let startWindowMillis: Int64 = 60_000

@@ -185,16 +185,11 @@ struct SpecPlanner {
   private func settings(
     _ id: ProcessId, _ process: ProcessSpec, gates: [ProcessId]
   ) -> ProcessSettings {
-    let mode: RestartPolicy.Mode =
-      switch process.restart.policy {
-      case .always: .always
-      case .onFailure: .onFailure
-      case .never: .never
-      }
-    return ProcessSettings(
+    ProcessSettings(
       id: id,
       restart: RestartPolicy(
-        mode: mode, backoffMillis: process.restart.backoffMillis,
+        mode: RestartPolicy.Mode(process.restart.policy),
+        backoffMillis: process.restart.backoffMillis,
         backoffMillisMax: process.restart.maxBackoffMillis,
         resetAfterMillis: process.restart.resetAfterMillis),
       startTimeoutMillis: process.timeouts.startMillis,

@@ -1,4 +1,5 @@
 import RoostBase
+import RoostSpec
 import RoostSystem
 import Testing
 
@@ -181,8 +182,8 @@ struct CoreTests {
     #expect(first.contains(.process(broker, .signal(Signal.terminate))))
     #expect(!first.contains(.process(mask, .signal(Signal.terminate))))
     #expect(!first.contains(.process(coordinator, .signal(Signal.terminate))))
-    #expect(core.machines[broker]?.nextDeadline == 1000 + Limits.stopTimeoutMillis)
-    let late = core.handle(.timer, now: 1000 + Limits.stopTimeoutMillis)
+    #expect(core.machines[broker]?.nextDeadline == 1000 + TimeoutsSpec.standard.stopMillis)
+    let late = core.handle(.timer, now: 1000 + TimeoutsSpec.standard.stopMillis)
     #expect(late.contains(.process(broker, .signal(Signal.kill))))
     let second = core.handle(
       .process(broker, .exited(.killed(signal: 9, core: false))), now: 40_000)
@@ -195,12 +196,12 @@ struct CoreTests {
 
   @Test func aSilentProcessIsDegradedThenAbortedThenStartedAgain() {
     var core = readyCore()
-    let late = 10 + Limits.watchdogMillis * 2 / 3
+    let late = 10 + TimeoutsSpec.standard.watchdogMillis * 2 / 3
     _ = core.handle(.timer, now: late)
     #expect(core.machines[broker]?.state.name == "degraded")
     _ = notify(&core, broker, "WATCHDOG", "1", now: late + 1)
     #expect(core.machines[broker]?.state.name == "running")
-    let silent = late + 1 + Limits.watchdogMillis
+    let silent = late + 1 + TimeoutsSpec.standard.watchdogMillis
     // The broker that turned again is late again; the others have been silent for longer.
     _ = core.handle(.timer, now: silent)
     let actions = core.handle(.timer, now: silent)
@@ -217,7 +218,7 @@ struct CoreTests {
     _ = core.handle(.bound, now: 0)
     for (pid, id) in zip(Int32(10)..., [coordinator, mask, broker]) { spawn(&core, id, pid: pid) }
     _ = notify(&core, broker, "EXTEND_TIMEOUT_USEC", "90000000", now: 1)
-    let actions = core.handle(.timer, now: Limits.startTimeoutMillis)
+    let actions = core.handle(.timer, now: TimeoutsSpec.standard.startMillis)
     #expect(actions.contains(.process(mask, .signal(Signal.terminate))))
     #expect(!actions.contains(.process(broker, .signal(Signal.terminate))))
   }
@@ -308,7 +309,7 @@ struct CoreTests {
       actions = core.handle(.timer, now: now)
       _ = core.handle(.process(broker, .listenFailed("no 127.0.0.1:9092")), now: now)
     }
-    #expect(now == 20 + Limits.startTimeoutMillis)
+    #expect(now == 20 + TimeoutsSpec.standard.startMillis)
     let ended = core.handle(.process(broker, .exited(.exited(0))), now: now)
     #expect(core.machines[broker]?.state == .failed(detail: "no 127.0.0.1:9092"))
     #expect(ended.contains(.announceStopping))
@@ -327,7 +328,7 @@ struct CoreTests {
     spawn(&core, broker, pid: 20, now: now)
     _ = ready(&core, now: now)
     _ = core.handle(.process(broker, .listenFailed("in use")), now: now)
-    while now < 10 * Limits.startTimeoutMillis {
+    while now < 10 * TimeoutsSpec.standard.startMillis {
       now = core.nextDeadline ?? now
       for id in [coordinator, mask, broker] { _ = notify(&core, id, "WATCHDOG", "1", now: now) }
       let actions = core.handle(.timer, now: now)
@@ -336,7 +337,7 @@ struct CoreTests {
     }
     #expect(core.machines[broker]?.state.name == "degraded")
     // What hangs meanwhile is found.
-    let silent = core.handle(.timer, now: now + Limits.watchdogMillis)
+    let silent = core.handle(.timer, now: now + TimeoutsSpec.standard.watchdogMillis)
     #expect(silent.contains(.process(broker, .signal(Signal.abort))))
   }
 

@@ -1,4 +1,6 @@
-/// How one process is supervised.
+public import RoostSpec
+
+/// How one process is supervised. What is not said is as in a spec that does not say it.
 public struct ProcessSettings: Equatable, Sendable {
   public let id: ProcessId
   public var restart: RestartPolicy
@@ -11,9 +13,9 @@ public struct ProcessSettings: Equatable, Sendable {
 
   public init(
     id: ProcessId, restart: RestartPolicy = RestartPolicy(),
-    startTimeoutMillis: Int64 = Limits.startTimeoutMillis,
-    stopTimeoutMillis: Int64 = Limits.stopTimeoutMillis,
-    watchdogMillis: Int64? = Limits.watchdogMillis, gates: [ProcessId] = []
+    startTimeoutMillis: Int64 = TimeoutsSpec.standard.startMillis,
+    stopTimeoutMillis: Int64 = TimeoutsSpec.standard.stopMillis,
+    watchdogMillis: Int64? = TimeoutsSpec.standard.watchdogMillis, gates: [ProcessId] = []
   ) {
     self.id = id
     self.restart = restart

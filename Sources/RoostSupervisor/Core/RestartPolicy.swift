@@ -1,9 +1,20 @@
+public import RoostSpec
+
 /// Whether and how soon a process that ended is started again.
 public struct RestartPolicy: Equatable, Sendable {
   public enum Mode: String, Sendable {
     case always
     case onFailure = "on-failure"
     case never
+
+    /// As a spec says it.
+    public init(_ policy: RestartSpec.Policy) {
+      switch policy {
+      case .always: self = .always
+      case .onFailure: self = .onFailure
+      case .never: self = .never
+      }
+    }
   }
 
   public var mode: Mode
@@ -19,9 +30,11 @@ public struct RestartPolicy: Equatable, Sendable {
   public var firstStartsMax: Int
 
   public init(
-    mode: Mode = .onFailure, backoffMillis: Int64 = Limits.backoffMillis,
-    backoffMillisMax: Int64 = Limits.backoffMillisMax,
-    resetAfterMillis: Int64 = Limits.resetAfterMillis, startsMax: Int = Limits.startsMax,
+    mode: Mode = Mode(RestartSpec.standard.policy),
+    backoffMillis: Int64 = RestartSpec.standard.backoffMillis,
+    backoffMillisMax: Int64 = RestartSpec.standard.maxBackoffMillis,
+    resetAfterMillis: Int64 = RestartSpec.standard.resetAfterMillis,
+    startsMax: Int = Limits.startsMax,
     startWindowMillis: Int64 = Limits.startWindowMillis,
     firstStartsMax: Int = Limits.firstStartsMax
   ) {
