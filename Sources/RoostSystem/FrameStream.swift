@@ -73,18 +73,17 @@ public final class FrameStream {
 
   /// Reads what is there and hands over each whole frame, borrowed for the call.
   public func receive(_ handle: (UnsafeRawBufferPointer) -> Void) -> Progress {
-    let chunk = 16 * 1024
-    while true {
-      let used = input.count
-      input.append(contentsOf: repeatElement(0, count: chunk))
-      let got = input.withUnsafeMutableBytes {
-        recv(descriptor, $0.baseAddress.unsafelyUnwrapped + used, chunk, 0)
+    // Room that is not cleared first: most calls find nothing.
+    withUnsafeTemporaryAllocation(byteCount: 16 * 1024, alignment: 1) { chunk in
+      while true {
+        let got = recv(descriptor, chunk.baseAddress, chunk.count, 0)
+        let number = Glibc.errno
+        if got < 0 && number == EINTR { continue }
+        if got < 0 && number == EAGAIN { return .open }
+        guard got > 0 else { return .closed }
+        input.append(contentsOf: UnsafeRawBufferPointer(rebasing: chunk[..<got]))
+        guard handFrames(handle) else { return .closed }
       }
-      let number = Glibc.errno
-      input.removeLast(chunk - max(got, 0))
-      if got < 0 && number == EINTR { continue }
-      if got < 0 && number == EAGAIN { return .open }
-      guard got > 0, handFrames(handle) else { return .closed }
     }
   }
 
