@@ -167,6 +167,8 @@ struct ClusterTests {
     #expect(try cluster.wait(roostd) == .exited(0))
     for process in status.processes { #expect(!isAlive(process.pid)) }
     #expect(cluster.greeting(cluster.ports[0]) == nil)
+    // The lock alone is kept: removing it could let two hold it.
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
     var said: [NotifyMessage] = []
     while let received = notify.next() {
       #expect(received.pid == roostd)

@@ -22,10 +22,12 @@ final class Child {
 /// A listener under its name.
 final class Listener {
   let name: String
+  let address: ListenerPlan.Address
   let socket: BoundSocket
 
   init(_ plan: ListenerPlan) throws(RoostError) {
     name = plan.name
+    address = plan.address
     switch plan.address {
     case .tcp(let host, let port): socket = try BoundSocket(host: host, port: port)
     case .unix(let path):

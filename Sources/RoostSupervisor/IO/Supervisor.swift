@@ -340,6 +340,10 @@ public final class Supervisor {
     if leftovers.isEmpty { HostFiles.remove(plan.directories.childRecords) }
     HostFiles.remove(plan.directories.controlSocket)
     HostFiles.remove(plan.directories.notifySocket)
+    // Those that this roostd bound: what leftovers serve is theirs.
+    for child in children.values {
+      for case .unix(let path) in child.listeners.map(\.address) { HostFiles.remove(path) }
+    }
     detached?.finish(
       code: UInt8(clamping: max(code, 1)),
       text: "roost: the cluster did not start: \(reason); its logs are in \(plan.directories.log)\n"
