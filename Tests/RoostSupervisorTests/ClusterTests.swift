@@ -221,6 +221,22 @@ struct ClusterTests {
     #expect(try cluster.wait(second) == .exited(0))
   }
 
+  @Test func aStopWhileLeftoversEndForgetsNoneOfThem() throws {
+    let cluster = try TestCluster(brokers: 1)
+    let first = try cluster.start(environment: ["ROOST_TEST_MODE_broker=stubborn"])
+    cluster.untilReady()
+    let broker = try #require(cluster.process("broker-1")?.pid)
+    #expect(kill(first, SIGKILL) == 0)
+    _ = try cluster.wait(first)
+    let second = try cluster.start()
+    cluster.until("it ends the leftovers") { cluster.leftoverPids() == [broker] }
+    #expect(cluster.roostdLog.contains("broker-1 of a former roostd still runs (pid \(broker))"))
+    #expect(kill(second, SIGTERM) == 0)
+    #expect(try cluster.wait(second) == .exited(0))
+    #expect(isAlive(broker))
+    #expect(cluster.leftoverPids() == [broker])
+  }
+
   @Test func detachedItAnswersForTheStart() throws {
     let cluster = try TestCluster()
     let good = try cluster.start(["--detach"])
