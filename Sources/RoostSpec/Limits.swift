@@ -17,4 +17,13 @@ public enum SpecLimits {
   public static let listenersPerBroker = 8
   public static let interceptorsPerTopic = 8
   public static let partitionsPerTopic: Int32 = 10_000
+
+  /// What a process needs at least. Open files: a broker has about 25 of its own, and some for each partition and client.
+  public static let processFiles: ClosedRange<Int64> = 256...(1 << 30)
+  /// Address space in bytes, far more than it uses: each thread reserves stack and heap. Measured: 400 MB in a broker
+  /// with six threads.
+  public static let processMemoryBytesMin: Int64 = 512 << 20
+  /// Times within which a process can do nothing would make it fail for ever.
+  public static let startMillisMin: Int64 = 100
+  public static let watchdogMillisMin: Int64 = 100
 }

@@ -57,14 +57,19 @@ extension SpecReader {
     guard let node, let fields = fields(node, .timeouts, path) else { return standard }
     var value = standard
     if let start = duration(fields["start"], fields.path("start"), from: 1) {
+      if start < SpecLimits.startMillisMin {
+        diagnostics.add(
+          fields.mark("start"), fields.path("start"), found: "\(start)ms",
+          expected: "at least \(SpecLimits.startMillisMin)ms")
+      }
       value.startMillis = start
     }
     if let stop = duration(fields["stop"], fields.path("stop")) { value.stopMillis = stop }
     if let watchdog = duration(fields["watchdog"], fields.path("watchdog")) {
-      if watchdog > 0, watchdog < 100 {
+      if watchdog > 0, watchdog < SpecLimits.watchdogMillisMin {
         diagnostics.add(
           fields.mark("watchdog"), fields.path("watchdog"), found: "\(watchdog)ms",
-          expected: "at least 100ms, or 0 for none")
+          expected: "at least \(SpecLimits.watchdogMillisMin)ms, or 0 for none")
       }
       value.watchdogMillis = watchdog
     }
@@ -76,10 +81,18 @@ extension SpecReader {
   ) -> ResourceLimitsSpec {
     guard let node, let fields = fields(node, .limits, path) else { return standard }
     var value = standard
-    if let files = integer(fields["files"], fields.path("files"), 64...(1 << 30)) {
+    if let files = integer(fields["files"], fields.path("files"), SpecLimits.processFiles) {
       value.files = files
     }
-    if let memory = size(fields["memory"], fields.path("memory")) { value.memoryBytes = memory }
+    if let node = fields["memory"], let memory = size(node, fields.path("memory")) {
+      if memory < SpecLimits.processMemoryBytesMin {
+        wrong(
+          node, fields.path("memory"),
+          expected: "at least \(SpecLimits.processMemoryBytesMin >> 20)MiB: it is address space, of"
+            + " which threads reserve far more than they use")
+      }
+      value.memoryBytes = memory
+    }
     if let core = size(fields["core"], fields.path("core")) { value.coreBytes = core }
     return value
   }

@@ -62,8 +62,10 @@ extension SpecShape {
   static let limits = SpecShape(
     name: "limits",
     keys: [
-      Key(name: "files", type: .integer(64...(1 << 30)), doc: "Open files."),
-      Key(name: "memory", type: .size, doc: "Address space."),
+      Key(name: "files", type: .integer(SpecLimits.processFiles), doc: "Open files."),
+      Key(
+        name: "memory", type: .size,
+        doc: "Address space, at least \(SpecLimits.processMemoryBytesMin >> 20)MiB."),
       Key(name: "core", type: .size, doc: "The size of a core file."),
     ])
 
