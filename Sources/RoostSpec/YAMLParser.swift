@@ -15,6 +15,8 @@ struct YAMLParser {
   /// On the heap: libyaml keeps a pointer to the parser in itself. Freed by `parse`.
   private let parser: UnsafeMutablePointer<yaml_parser_t>
   private var event = yaml_event_t()
+  /// Borrowed while `document` runs.
+  private var input = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   private var anchors: [String: Anchored] = [:]
   private var nodes = 0
   private var diagnostics: Diagnostics
@@ -27,12 +29,30 @@ struct YAMLParser {
         expected: "at most \(SpecLimits.documentBytes)")
       return nil
     }
+    if let encoding = otherEncoding(bytes) {
+      diagnostics.add(
+        SpecMark(line: 1, column: 1), "", found: "text in \(encoding)",
+        expected: "UTF-8; \"iconv -f \(encoding) -t UTF-8\" converts it")
+      return nil
+    }
     var parser = YAMLParser(diagnostics: diagnostics)
     defer {
       diagnostics = parser.diagnostics
       parser.parser.deallocate()
     }
     return bytes.withUnsafeBufferPointer { try? parser.document($0) }
+  }
+
+  /// UTF-16 or UTF-32, as their byte order marks say, or zeros where a spec has its first letter; nil: neither.
+  private static func otherEncoding(_ bytes: [UInt8]) -> String? {
+    let start = Array(bytes.prefix(4))
+    let isWide = start == [0xFF, 0xFE, 0, 0] || start.starts(with: [0, 0])
+    if isWide || (start.count == 4 && start[1...] == [0, 0, 0]) { return "UTF-32" }
+    if start.starts(with: [0xFF, 0xFE]) || start.starts(with: [0xFE, 0xFF]) { return "UTF-16" }
+    if start.count > 1, start[0] == 0 || start[1] == 0 {
+      return start[0] == 0 ? "UTF-16BE" : "UTF-16LE"
+    }
+    return nil
   }
 
   private init(diagnostics: Diagnostics) {
@@ -52,6 +72,7 @@ struct YAMLParser {
       yaml_parser_delete(parser)
     }
     yaml_parser_set_input_string(parser, bytes.baseAddress, bytes.count)
+    input = bytes
     try next()  // Stream start.
     try next()
     guard event.type == YAML_DOCUMENT_START_EVENT else {
@@ -74,6 +95,16 @@ struct YAMLParser {
     SpecMark(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
   }
 
+  /// The place of a byte.
+  private func markOf(offset: Int) -> SpecMark {
+    let before = input[..<offset]
+    let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    return SpecMark(
+      line: before.count { $0 == UInt8(ascii: "\n") } + 1,
+      // Bytes that go on a character are no columns.
+      column: before[start...].count { $0 & 0xC0 != 0x80 } + 1)
+  }
+
   private var mark: SpecMark { markOf(event.start_mark) }
 
   private mutating func stop(_ mark: SpecMark, found: String, expected: String) -> Stopped {
@@ -89,8 +120,16 @@ struct YAMLParser {
     let context = parser.pointee.context.map { " (" + String(cString: $0) + ")" } ?? ""
     // A reader's problem (bad UTF-8, control characters) has an offset and no mark.
     if parser.pointee.error == YAML_READER_ERROR {
+      var offset = min(parser.pointee.problem_offset, input.count)
+      // A character that breaks off is named by its first byte.
+      if problem.contains("trailing"), offset > 0 {
+        offset -= 1
+        while offset > 0, input[offset] & 0xC0 == 0x80 { offset -= 1 }
+      }
+      let byte = offset < input.count ? String(input[offset], radix: 16, uppercase: true) : ""
       throw stop(
-        markOf(parser.pointee.mark), found: "a byte that YAML does not allow",
+        markOf(offset: offset),
+        found: byte.isEmpty ? "an end within a character" : "the byte 0x\(byte)",
         expected: "text in UTF-8 without control characters (\(problem))")
     }
     throw stop(

@@ -81,7 +81,7 @@ public enum Daemon {
     }
     let parsed: Arguments
     do { parsed = try Arguments(arguments) } catch {
-      HostFiles.put("roostd: \(error)\n\(usage)", to: 2)
+      HostFiles.put("roostd: \(error); roostd --help lists the options\n", to: 2)
       return 2
     }
     do {
@@ -136,7 +136,7 @@ public enum Daemon {
 
   /// Reads and checks a spec file.
   public static func readSpec(_ path: String) throws(RoostError) -> ClusterSpec {
-    guard let bytes = try HostFiles.read(path, bytesMax: Limits.specBytesMax) else {
+    guard let bytes = try HostFiles.read(path, bytesMax: SpecLimits.documentBytes) else {
       throw RoostError(.notFound, "there is no spec \(path)")
     }
     do { return try ClusterSpec(yaml: bytes, file: path) } catch {

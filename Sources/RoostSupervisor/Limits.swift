@@ -18,8 +18,6 @@ public enum Limits {
   /// A process that was never ready is given up after so many starts.
   public static let firstStartsMax = 5
 
-  /// A spec file.
-  public static let specBytesMax = 4 << 20
   /// Processes of one cluster on one host.
   public static let processesMax = 256
   /// Connections to the control socket.

@@ -51,7 +51,7 @@ public enum HostFiles {
       throw .process("read \(path)")
     }
     defer { _ = Glibc.close(fd) }
-    return try readWhole(descriptor: fd, bytesMax: bytesMax)
+    return try readWhole(descriptor: fd, bytesMax: bytesMax, name: path)
   }
 
   public static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }

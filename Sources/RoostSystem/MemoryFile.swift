@@ -19,14 +19,16 @@ public struct MemoryFile: ~Copyable {
 }
 
 /// Reads a descriptor from its start to its end, at most `bytesMax` bytes, whatever its position is (a descriptor
-/// that was inherited shares its position). Throws `.limit` when it is larger.
-public func readWhole(descriptor: Int32, bytesMax: Int) throws(RoostError) -> [UInt8] {
+/// that was inherited shares its position). Throws `.limit` when it is larger. Errors call it `name`.
+public func readWhole(
+  descriptor: Int32, bytesMax: Int, name: String = "a file"
+) throws(RoostError) -> [UInt8] {
   var all: [UInt8] = []
   let chunk = 16 * 1024
   while true {
     let used = all.count
     guard used <= bytesMax else {
-      throw RoostError(.limit, "a file is larger than the \(bytesMax) bytes that are read of it")
+      throw RoostError(.limit, "\(name) is larger than the \(bytesMax) bytes that are read of it")
     }
     all.append(contentsOf: repeatElement(0, count: chunk))
     let got = all.withUnsafeMutableBytes { room in
@@ -36,7 +38,7 @@ public func readWhole(descriptor: Int32, bytesMax: Int) throws(RoostError) -> [U
       } while result < 0 && Glibc.errno == EINTR
       return result
     }
-    guard got >= 0 else { throw .process("read a file") }
+    guard got >= 0 else { throw .process("read \(name)") }
     all.removeLast(chunk - got)
     if got == 0 { return all }
   }

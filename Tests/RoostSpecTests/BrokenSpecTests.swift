@@ -54,6 +54,44 @@ import Testing
       #expect(errors?.description == text)
     }
   }
+
+  @Test func textThatIsNotUTF8IsNamedWithItsPlace() throws {
+    let spec =
+      "version: 1\ncluster: demo\nbrokers:\n  - { id: 1, listeners: { client: 127.0.0.1:9092 } }\n"
+    func wide(_ bytes: Int, isLittle: Bool) -> [UInt8] {
+      spec.utf8.flatMap { byte in
+        let zeros = [UInt8](repeating: 0, count: bytes - 1)
+        return isLittle ? [byte] + zeros : zeros + [byte]
+      }
+    }
+    func converts(_ name: String) -> String {
+      "x:1:1: found text in \(name), expected UTF-8; \"iconv -f \(name) -t UTF-8\" converts it"
+    }
+    for (yaml, text) in [
+      ([0xFF, 0xFE] + wide(2, isLittle: true), converts("UTF-16")),
+      ([0xFE, 0xFF] + wide(2, isLittle: false), converts("UTF-16")),
+      (wide(2, isLittle: true), converts("UTF-16LE")),
+      (wide(2, isLittle: false), converts("UTF-16BE")),
+      ([0xFF, 0xFE, 0, 0] + wide(4, isLittle: true), converts("UTF-32")),
+      (wide(4, isLittle: false), converts("UTF-32")),
+      (
+        Array("version: 1\ncluster: m".utf8) + [0xE4] + Array("rz\n".utf8),
+        "x:2:11: found the byte 0xE4, expected text in UTF-8 without control characters"
+          + " (invalid trailing UTF-8 octet)"
+      ),
+      (
+        Array("version: 1\n# \u{E4}\u{1}\n".utf8),
+        "x:2:4: found the byte 0x1, expected text in UTF-8 without control characters"
+          + " (control characters are not allowed)"
+      ),
+    ] as [([UInt8], String)] {
+      let errors = #expect(throws: SpecErrors.self) { try ClusterSpec(yaml: yaml, file: "x") }
+      #expect(errors?.description == text)
+    }
+    // A byte order mark before UTF-8 is none of its text.
+    let marked = try ClusterSpec(yaml: [0xEF, 0xBB, 0xBF] + Array(spec.utf8), file: "x")
+    #expect(marked.cluster == "demo")
+  }
 }
 
 /// A generator that replays from its seed (SplitMix64).

@@ -25,6 +25,9 @@ extension Commands {
   ) { arguments in
     var words = ["roostd"]
     if arguments.has("detach") { words.append("--detach") }
+    // Said here, in this command's words, and not by roostd in its own.
+    _ = try arguments.choice("log-level", of: Severity.allCases.map(\.name))
+    _ = try arguments.choice("log-format", of: ["human", "json", "journal"])
     for name in ["host", "state", "runtime", "log-level", "log-format"] {
       if let value = arguments[name] { words += ["--" + name, value] }
     }
