@@ -33,6 +33,8 @@ public enum Limits {
   /// A coordinator that does not answer within this time is left for the next.
   public static let deathAnswerMillis: Int64 = 2_000
   public static let deathNoticesMax = 1024
+  /// So much of a child's log is searched for the cause of its end.
+  public static let lastWordsBytesMax = 64 << 10
   /// A child's log file that is larger when the child starts becomes NAME.old.
   public static let logFileBytesMax: Int64 = 64 << 20
 }

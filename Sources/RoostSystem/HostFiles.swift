@@ -54,6 +54,28 @@ public enum HostFiles {
     return try readWhole(descriptor: fd, bytesMax: bytesMax, name: path)
   }
 
+  /// What a file holds behind `start`, at most the last `bytesMax` of it.
+  public static func readEnd(
+    _ path: String, from start: Int64, bytesMax: Int
+  ) throws(RoostError) -> [UInt8] {
+    let fd = open(path, O_RDONLY | O_CLOEXEC)
+    guard fd >= 0 else { throw .process("read \(path)") }
+    defer { _ = Glibc.close(fd) }
+    var status = stat()
+    guard fstat(fd, &status) == 0 else { throw .process("read \(path)") }
+    let from = max(off_t(start), status.st_size - off_t(bytesMax), 0)
+    let length = max(Int(status.st_size - from), 0)
+    return [UInt8](unsafeUninitializedCapacity: length) { room, count in
+      count = max(pread(fd, room.baseAddress, length, from), 0)
+    }
+  }
+
+  /// Bytes in a file; nil when it is not there.
+  public static func size(_ path: String) -> Int64? {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int64(status.st_size) : nil
+  }
+
   public static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
   public static func remove(_ path: String) { _ = unlink(path) }

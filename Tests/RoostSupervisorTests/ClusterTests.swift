@@ -251,11 +251,13 @@ struct ClusterTests {
   }
 
   @Test func detachedItSaysWhyItDidNotStart() throws {
-    let cluster = try TestCluster(extra: "defaults: { restart: { backoff: 1ms } }\n")
+    let cluster = try TestCluster(brokers: 1, extra: "defaults: { restart: { backoff: 1ms } }\n")
     let bad = try cluster.start(["--detach"], environment: ["ROOST_TEST_MODE_broker=fail"])
     #expect(try cluster.wait(bad) == .exited(1))
     #expect(cluster.roostdLog.contains("ended before it was ready: exit code 3"))
-    #expect(cluster.roostdLog.contains("its logs are in \(cluster.state)/log"))
+    #expect(cluster.roostdLog.contains("\n  broker-1: the test module fails as it was told to\n"))
+    #expect(
+      cluster.roostdLog.contains("\n  the log of broker-1: \(cluster.state)/log/broker-1.log\n"))
     cluster.until("everything has ended") { cluster.leftoverPids().isEmpty }
   }
 

@@ -62,6 +62,8 @@ public struct SupervisorCore: Sendable {
   public private(set) var machines: [ProcessId: ProcessMachine] = [:]
   /// In the order of the plan.
   public let order: [ProcessId]
+  /// The process for which a start was given up.
+  public private(set) var culprit: ProcessId?
   private var random: SeededRandom
   private var lastStatus = ""
 
@@ -205,6 +207,7 @@ public struct SupervisorCore: Sendable {
     switch phase {
     case .starting:
       if let (id, detail) = firstFailure() {
+        culprit = id
         actions.append(.log(.error, "the cluster cannot start: \(id) has failed: \(detail)"))
         stop(code: 1, reason: "\(id) has failed: \(detail)", now, &actions)
         settle(now, &actions)

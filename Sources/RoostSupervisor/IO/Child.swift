@@ -8,6 +8,8 @@ final class Child {
   var listeners: [Listener] = []
   /// nil: the journal, or wherever roostd's own standard error goes.
   let logPath: String?
+  /// Where in the log file the last life began.
+  var logStart: Int64 = 0
   /// The life that runs now.
   var life: ChildLife?
   /// The connection that the host made, for questions.
@@ -16,6 +18,21 @@ final class Child {
   init(plan: ProcessPlan, logPath: String?) {
     self.plan = plan
     self.logPath = logPath
+  }
+
+  /// Why its last life ended, in its own words; `status` is what it said of itself, for where its log cannot be read.
+  func lastWords(status: String) -> [String] {
+    guard let logPath else { return status.isEmpty ? [] : [status] }
+    let most = Limits.lastWordsBytesMax
+    let bytes = (try? HostFiles.readEnd(logPath, from: logStart, bytesMax: most)) ?? []
+    return LastWords.cause(in: String(decoding: bytes, as: UTF8.self))
+  }
+
+  /// What shows its log.
+  func logHint(cluster: String) -> String {
+    let id = plan.id
+    return logPath
+      ?? "journalctl ROOST_CLUSTER=\(cluster) ROOST_ROLE=\(id.role.rawValue) ROOST_ID=\(id.instance)"
   }
 }
 

@@ -40,6 +40,7 @@ struct Spawner {
       try HostFiles.openLog(path, bytesMax: Limits.logFileBytesMax)
     }
     defer { if let log { HostFiles.close(log) } }
+    child.logStart = child.logPath.map { HostFiles.size($0) ?? 0 } ?? 0
     let pid = try ChildProcess.spawn(
       SpawnRequest(
         program: installation.roostExec, arguments: arguments(plan, descriptors.count),

@@ -335,7 +335,9 @@ public final class Supervisor {
   }
 
   private func finish(_ code: Int32, _ reason: String) {
-    log.notice("cluster \(plan.cluster) has ended: \(reason)")
+    let cause = code == 0 ? [] : causeOfEnd()
+    log.log(code == 0 ? .notice : .error, "cluster \(plan.cluster) has ended: \(reason)")
+    for line in cause { log.error(line) }
     // Who still lives of an earlier roostd has to be found by the next one: its record stays.
     if leftovers.isEmpty { HostFiles.remove(plan.directories.childRecords) }
     HostFiles.remove(plan.directories.controlSocket)
@@ -346,10 +348,17 @@ public final class Supervisor {
     }
     detached?.finish(
       code: UInt8(clamping: max(code, 1)),
-      text: "roost: the cluster did not start: \(reason); its logs are in \(plan.directories.log)\n"
-    )
+      text: "roost: the cluster did not start: \(([reason] + cause).joined(separator: "\n  "))\n")
     detached = nil
     finished = code
+  }
+
+  /// What the process that kept the cluster from starting said last, and where its log is: lines.
+  private func causeOfEnd() -> [String] {
+    guard let id = core.culprit, let child = children[id] else { return [] }
+    let said = child.lastWords(status: core.machines[id]?.statusText ?? "")
+    return said.map { "\(id): \($0)" }
+      + ["the log of \(id): \(child.logHint(cluster: plan.cluster))"]
   }
 }
 

@@ -46,7 +46,10 @@ static int32_t run(const roost_host *host) {
   us = host;
   roost_log_field field = {text("ROOST_TEST"), text("yes")};
   host->log(host->context, ROOST_LOG_INFO, text("the test module runs"), &field, 1);
-  if (is("fail")) return 3;
+  if (is("fail")) {
+    host->log(host->context, ROOST_LOG_ERROR, text("the test module fails as it was told to"), NULL, 0);
+    return 3;
+  }
   host->set_metrics(host->context, metrics, &turns);
   host->status(host->context, text("turning"));
   host->report(host->context, text("BROKER_EPOCH"), text("77"));
