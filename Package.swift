@@ -144,7 +144,7 @@ module(
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"], settings: dataPlane)
-module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessagesStored"])
+module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"])
 module(
   "RoostCoordinator",
   [

@@ -122,7 +122,7 @@ public final class Broker: @unchecked Sendable {
     let coordinator = CoordinatorClient(loop: control, transport: transport)
     self.coordinator = coordinator
     producerIds = ProducerIdManager { _ in }
-    autoCreation = AutoTopicCreation(settings: settings) { _, done in done() }
+    autoCreation = AutoTopicCreation(settings: settings) { _, _, done in done() }
     connectParts(control)
     reportRecovery()
   }
@@ -145,7 +145,7 @@ public final class Broker: @unchecked Sendable {
       var request = AllocateProducerIdsRequest()
       request.brokerId = id
       request.brokerEpoch = registeredEpoch.load(ordering: .relaxed)
-      coordinator.forward(
+      coordinator.ask(
         request, version: 0, expecting: AllocateProducerIdsResponse.self,
         deadline: Deadline(afterMillis: settings.requestTimeoutMillis), on: control
       ) { result in
@@ -157,9 +157,9 @@ public final class Broker: @unchecked Sendable {
         }
       }
     }
-    autoCreation = AutoTopicCreation(settings: settings) { request, done in
+    autoCreation = AutoTopicCreation(settings: settings) { request, client, done in
       coordinator.forward(
-        request, version: 7, expecting: CreateTopicsResponse.self,
+        request, of: client, version: 7, expecting: CreateTopicsResponse.self,
         deadline: Deadline(afterMillis: Int64(request.timeoutMs)), on: control
       ) { _ in done() }
     }

@@ -32,6 +32,38 @@ import Testing
     try harness.end()
   }
 
+  @Test func theCoordinatorHearsWhoseRequestItIs() async throws {
+    let harness = try BrokerHarness(config: ["auto.create.topics.enable": "true"])
+    let client = harness.connect()
+    _ = try await client.createTopic("made")
+    var growth = CreatePartitionsRequest.CreatePartitionsTopic()
+    growth.name = "made"
+    growth.count = 2
+    var more = CreatePartitionsRequest()
+    more.topics = [growth]
+    more.timeoutMs = 10_000
+    _ = try await client.request(more, 3, CreatePartitionsResponse.self)
+    // Made because a client named it.
+    var named = MetadataRequest.MetadataRequestTopic()
+    named.name = "named"
+    var metadata = MetadataRequest()
+    metadata.topics = [named]
+    metadata.allowAutoTopicCreation = true
+    while try await client.request(metadata, 9, MetadataResponse.self)
+      .message.topics[0].errorCode != 0
+    {}
+    var removal = DeleteTopicsRequest()
+    removal.topicNames = ["made"]
+    removal.timeoutMs = 10_000
+    _ = try await client.request(removal, 1, DeleteTopicsResponse.self)
+    let asked = harness.coordinator.asked.withLock { $0 }
+    #expect(
+      asked.map(\.api) == ["CreateTopics", "CreatePartitions", "CreateTopics", "DeleteTopics"])
+    let client1 = RequestOrigin(principal: "User:ANONYMOUS", peer: "127.0.0.1:1", clientId: "test")
+    #expect(asked.allSatisfy { $0.origin == client1 })
+    try harness.end()
+  }
+
   @Test func requestsThatArriveTogetherKeepTheirOrder() async throws {
     let harness = try BrokerHarness()
     let client = harness.connect()

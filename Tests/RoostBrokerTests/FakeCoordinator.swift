@@ -106,9 +106,7 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
     case let request as FetchSnapshotRequest: answer(part(request))
     case let request as BrokerRegistrationRequest: answer(register(request))
     case let request as BrokerHeartbeatRequest: answer(heartbeat(request))
-    case let request as CreateTopicsRequest: answer(create(request))
-    case let request as DeleteTopicsRequest: answer(delete(request))
-    case let request as CreatePartitionsRequest: answer(grow(request))
+    case let request as EnvelopeRequest: answer(open(request))
     case is AllocateProducerIdsRequest:
       var response = AllocateProducerIdsResponse()
       response.producerIdStart = nextProducerId
@@ -252,6 +250,27 @@ final class FakeCoordinator: CoordinatorTransport, @unchecked Sendable {
   }
 
   // MARK: Topics
+
+  /// Who asked for what, by Kafka's name of the API, in order.
+  let asked = Mutex<[(api: String, origin: RequestOrigin)]>([])
+
+  private func open(_ envelope: EnvelopeRequest) -> EnvelopeResponse {
+    do {
+      let inner = try ForwardedRequest(opening: envelope)
+      func wrapped(_ response: some WireMessage) throws -> EnvelopeResponse {
+        try ForwardedRequest.answer(
+          response, version: inner.apiVersion, correlationId: inner.correlationId)
+      }
+      let api = ApiKey(rawValue: inner.apiKey)
+      asked.withLock { $0.append((api?.name ?? "", inner.origin)) }
+      switch api {
+      case .createTopics: return try wrapped(create(inner.decode(CreateTopicsRequest.self)))
+      case .deleteTopics: return try wrapped(delete(inner.decode(DeleteTopicsRequest.self)))
+      case .createPartitions: return try wrapped(grow(inner.decode(CreatePartitionsRequest.self)))
+      default: preconditionFailure("a request that is not forwarded: \(inner.apiKey)")
+      }
+    } catch { preconditionFailure("\(error)") }
+  }
 
   private func create(_ request: CreateTopicsRequest) -> CreateTopicsResponse {
     var response = CreateTopicsResponse()

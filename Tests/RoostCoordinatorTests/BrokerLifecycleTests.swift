@@ -242,4 +242,34 @@ import Testing
     _ = bench.ask(.createPartitions(more))
     #expect(bench.leaders("t0").sorted() == [1, 2, 3])
   }
+
+  @Test func aChangeIsToldWhenItIsCommittedAndByWhom() {
+    let bench = Bench()
+    bench.bring(1)
+    let alice = RequestOrigin(principal: "User:alice", peer: "10.1.2.3:4711", clientId: nil)
+    var topic = CreateTopicsRequest.CreatableTopic()
+    topic.name = "t"
+    topic.numPartitions = 2
+    topic.replicationFactor = 1
+    var creation = CreateTopicsRequest()
+    creation.topics = [topic]
+    creation.validateOnly = true
+    _ = bench.ask(.createTopics(creation), from: alice)
+    creation.validateOnly = false
+    bench.commitsAtOnce = false
+    let created = bench.ask(.createTopics(creation), from: alice)
+    var removal = DeleteTopicsRequest()
+    removal.topicNames = ["t"]
+    _ = bench.ask(.deleteTopics(removal), from: alice)
+    #expect(bench.answers[created] == nil)
+    #expect(!bench.notes.contains { $0.contains("alice") })
+    bench.store.commit(1)
+    bench.pump()
+    let line = "topic t created by User:alice from 10.1.2.3: 2 partitions"
+    #expect(bench.notes.filter { $0.contains("alice") } == [line])
+    // What may be lost is not told.
+    bench.store.lose()
+    bench.pump()
+    #expect(bench.notes.filter { $0.contains("alice") } == [line])
+  }
 }

@@ -21,6 +21,13 @@ final class RunningCoordinator {
   let path: String
   let clients: EventLoopGroup
   private var connections: [KafkaConnection] = []
+  let lines = Lines()
+
+  final class Lines: Sendable {
+    private let all = Mutex<[String]>([])
+    func add(_ line: String) { all.withLock { $0.append(line) } }
+    func has(_ line: String) -> Bool { all.withLock { $0.contains(line) } }
+  }
   private let socket: BoundSocketBox
 
   final class BoundSocketBox {
@@ -44,7 +51,7 @@ final class RunningCoordinator {
     server = CoordinatorServer(
       settings, log: log, store: store, group: group, seed: 7,
       hooks: .init(
-        log: { _, _ in }, ready: { ready.signal() }, status: { _ in },
+        log: { [lines] _, line in lines.add(line) }, ready: { ready.signal() }, status: { _ in },
         failed: { fatalError($0) }))
     try server.start(listener: socket.socket.descriptor)
     ready.wait()
@@ -254,6 +261,62 @@ final class RunningCoordinator {
     let refused = try await connection.request(
       snapshot, version: 1, expecting: FetchSnapshotResponse.self)
     #expect(refused.message.errorCode == ErrorCode.inconsistentClusterId.rawValue)
+    running.stop()
+  }
+
+  static func creation(_ name: String) -> CreateTopicsRequest {
+    var topic = CreateTopicsRequest.CreatableTopic()
+    topic.name = name
+    topic.numPartitions = 2
+    topic.replicationFactor = 1
+    var request = CreateTopicsRequest()
+    request.topics = [topic]
+    return request
+  }
+
+  @Test func aForwardedRequestIsItsClients() async throws {
+    let running = try RunningCoordinator(in: TemporaryDirectory())
+    let connection = running.connect()
+    let registered = try await connection.request(
+      Self.registration(1, incarnation: 1), version: 4, expecting: BrokerRegistrationResponse.self)
+    var heartbeat = BrokerHeartbeatRequest()
+    heartbeat.brokerId = 1
+    heartbeat.brokerEpoch = registered.message.brokerEpoch
+    heartbeat.currentMetadataOffset = .max
+    _ = try await connection.request(
+      heartbeat, version: 2, expecting: BrokerHeartbeatResponse.self)
+    let alice = RequestOrigin(principal: "User:alice", peer: "10.1.2.3:4711", clientId: "rdkafka")
+    let envelope = try ForwardedRequest.wrap(Self.creation("t"), version: 7, of: alice)
+    let reply = try await connection.request(
+      envelope, version: 0, expecting: EnvelopeResponse.self)
+    let created = try ForwardedRequest.unwrap(
+      reply.message, version: 7, expecting: CreateTopicsResponse.self)
+    #expect(created.topics.map(\.errorCode) == [0] && created.topics[0].numPartitions == 2)
+    #expect(
+      running.lines.has(
+        "topic t created by User:alice from 10.1.2.3 (client id rdkafka): 2 partitions"))
+
+    // Not for clients: a broker's own requests, and an envelope in an envelope.
+    var allocation = AllocateProducerIdsRequest()
+    allocation.brokerId = 1
+    allocation.brokerEpoch = registered.message.brokerEpoch
+    for forbidden in [
+      try ForwardedRequest.wrap(allocation, version: 0, of: alice),
+      try ForwardedRequest.wrap(envelope, version: 0, of: alice),
+    ] {
+      let reply = try await connection.request(
+        forbidden, version: 0, expecting: EnvelopeResponse.self)
+      #expect(reply.message.errorCode == ErrorCode.invalidRequest.rawValue)
+      #expect(reply.message.responseData == nil)
+    }
+    #expect(running.log.image.nextProducerId == 0)
+
+    // Without an envelope it is whoever is at the other end of the socket.
+    _ = try await connection.request(
+      Self.creation("direct"), version: 7, expecting: CreateTopicsResponse.self)
+    #expect(
+      running.lines.has(
+        "topic direct created by User:ANONYMOUS on this host: 2 partitions"))
     running.stop()
   }
 

@@ -60,6 +60,7 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
   var moment = Moment(monotonicMillis: 1000, wallMillis: 1_700_000_000_000)
   var answers: [RequestToken: CoordinatorAnswer] = [:]
   var failures: [String] = []
+  var notes: [String] = []
   private var lastToken: RequestToken = 0
   private var led: Int32?
   private var hasLost = false
@@ -104,7 +105,7 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
         switch action {
         case .append(let entry, let token): store.append(entry, token: token)
         case .answer(let token, let answer): answers[token] = answer
-        case .note: break
+        case .note(_, let text): notes.append(text)
         case .fail(let message): failures.append(message)
         }
       }
@@ -112,9 +113,9 @@ final class Bench: MetadataStoreObserver, @unchecked Sendable {
     }
   }
 
-  func ask(_ request: CoordinatorRequest) -> RequestToken {
+  func ask(_ request: CoordinatorRequest, from origin: RequestOrigin = .init()) -> RequestToken {
     lastToken += 1
-    core.handle(request, token: lastToken, at: moment)
+    core.handle(request, token: lastToken, from: origin, at: moment)
     pump()
     return lastToken
   }

@@ -6,22 +6,28 @@ internal import Synchronization
 ///
 /// Thread: any. A topic is asked for once at a time, however many clients want it.
 final class AutoTopicCreation: Sendable {
+  typealias Send =
+    @Sendable (
+      CreateTopicsRequest, _ client: RequestOrigin, _ done: @escaping @Sendable () -> Void
+    ) -> Void
+
   private let inFlight = Mutex<Set<String>>([])
   /// Sends the request to the coordinator; `done` comes on any thread.
-  private let send: @Sendable (CreateTopicsRequest, _ done: @escaping @Sendable () -> Void) -> Void
+  private let send: Send
   private let partitions: Int32
   private let replicationFactor: Int16
 
   init(
     settings: BrokerSettings,
-    send: @escaping @Sendable (CreateTopicsRequest, _ done: @escaping @Sendable () -> Void) -> Void
+    send: @escaping Send
   ) {
     self.send = send
     partitions = settings.given["num.partitions"].flatMap { Int32($0) } ?? 1
     replicationFactor = settings.given["default.replication.factor"].flatMap { Int16($0) } ?? 1
   }
 
-  func create(_ names: [String]) {
+  /// For `client`, who is the first that wants them.
+  func create(_ names: [String], for client: RequestOrigin) {
     let wanted = inFlight.withLock { inFlight in
       var wanted: [String] = []
       for name in names
@@ -40,6 +46,6 @@ final class AutoTopicCreation: Sendable {
       topic.replicationFactor = replicationFactor
       return topic
     }
-    send(request) { [self] in inFlight.withLock { $0.subtract(wanted) } }
+    send(request, client) { [self] in inFlight.withLock { $0.subtract(wanted) } }
   }
 }

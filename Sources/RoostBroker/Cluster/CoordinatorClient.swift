@@ -1,10 +1,12 @@
 internal import RoostBase
 internal import RoostMessages
+internal import RoostMetadata
+internal import RoostNetwork
 internal import RoostReactor
 internal import RoostWire
 internal import Synchronization
 
-/// Requests that clients send to this broker and that the coordinator decides.
+/// Requests that clients send to this broker and that the coordinator decides, and the broker's own.
 ///
 /// Thread: any. What could not be sent is tried again until its deadline; what was sent and not answered is not: it may
 /// have been carried out.
@@ -18,8 +20,39 @@ final class CoordinatorClient: Sendable {
     self.transport = transport
   }
 
-  /// `done` comes on `caller`, once.
+  /// A client's request, in an envelope that says whose it is. `done` comes on `caller`, once.
   func forward<Request: WireMessage, Response: WireMessage>(
+    _ request: Request, of client: RequestOrigin, version: Int16, expecting: Response.Type,
+    deadline: Deadline, on caller: EventLoop,
+    done: @escaping @Sendable (Result<Response, ForwardFailure>) -> Void
+  ) {
+    let envelope: EnvelopeRequest
+    do throws(WireError) {
+      envelope = try ForwardedRequest.wrap(request, version: version, of: client)
+    } catch {
+      // A request that was read and cannot be written again: unknown tags out of order, for one.
+      return done(
+        .failure(
+          ForwardFailure(
+            error: .invalidRequest, message: "the request cannot be handed on: \(error)")))
+    }
+    ask(
+      envelope, version: 0, expecting: EnvelopeResponse.self, deadline: deadline, on: caller
+    ) { result in
+      done(
+        result.flatMap { answer in
+          do throws(ForwardedRequest.Refusal) {
+            return .success(
+              try ForwardedRequest.unwrap(answer, version: version, expecting: Response.self))
+          } catch {
+            return .failure(ForwardFailure(error: error.code, message: error.message))
+          }
+        })
+    }
+  }
+
+  /// The broker's own request. `done` comes on `caller`, once.
+  func ask<Request: WireMessage, Response: WireMessage>(
     _ request: Request, version: Int16, expecting: Response.Type, deadline: Deadline,
     on caller: EventLoop, done: @escaping @Sendable (Result<Response, ForwardFailure>) -> Void
   ) {
@@ -77,5 +110,11 @@ final class CoordinatorClient: Sendable {
       }
       action?(result)
     }
+  }
+}
+
+extension RequestOrigin {
+  init(_ client: ClientIdentity) {
+    self.init(principal: client.principal, peer: client.peer, clientId: client.clientId)
   }
 }

@@ -47,7 +47,6 @@ final class SocketTransport: CoordinatorTransport, @unchecked Sendable {
         }
       }
     } catch {
-      // A client's request that was read and cannot be written again: unknown tags out of order, for one.
       done(.failure(RoostError(.invalid, "the request cannot be handed on: \(error)")))
     }
   }

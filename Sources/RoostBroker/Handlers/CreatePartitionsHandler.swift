@@ -11,7 +11,8 @@ enum CreatePartitionsHandler: ApiHandler {
   static func handle(_ request: CreatePartitionsRequest, _ call: Call, _ broker: Broker) {
     let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
     broker.coordinator.forward(
-      request, version: call.version, expecting: CreatePartitionsResponse.self,
+      request, of: RequestOrigin(call.client), version: call.version,
+      expecting: CreatePartitionsResponse.self,
       deadline: deadline.orLeast(broker.settings.requestTimeoutMillis), on: call.loop
     ) { result in
       switch result {

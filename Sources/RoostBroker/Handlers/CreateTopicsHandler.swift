@@ -15,7 +15,8 @@ enum CreateTopicsHandler: ApiHandler {
   static func handle(_ request: CreateTopicsRequest, _ call: Call, _ broker: Broker) {
     let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
     broker.coordinator.forward(
-      request, version: forwardVersion, expecting: CreateTopicsResponse.self,
+      request, of: RequestOrigin(call.client), version: forwardVersion,
+      expecting: CreateTopicsResponse.self,
       deadline: deadline.orLeast(broker.settings.requestTimeoutMillis), on: call.loop
     ) { result in
       switch result {

@@ -14,7 +14,8 @@ enum DeleteTopicsHandler: ApiHandler {
     let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
     let before = broker.metadata.image
     broker.coordinator.forward(
-      request, version: call.version, expecting: DeleteTopicsResponse.self,
+      request, of: RequestOrigin(call.client), version: call.version,
+      expecting: DeleteTopicsResponse.self,
       deadline: deadline.orLeast(broker.settings.requestTimeoutMillis), on: call.loop
     ) { result in
       switch result {

@@ -28,7 +28,8 @@ enum MetadataHandler: ApiHandler {
     // As with Kafka, the answer that starts the creation still says that the topic is unknown: clients ask again.
     let mayCreate = call.version < 4 || request.allowAutoTopicCreation
     if mayCreate, broker.settings.autoCreateTopics, !missing.isEmpty {
-      broker.autoCreation.create(missing.filter { !TopicName.internalNames.contains($0) })
+      broker.autoCreation.create(
+        missing.filter { !TopicName.internalNames.contains($0) }, for: RequestOrigin(call.client))
     }
     call.answer(response)
   }

@@ -36,6 +36,8 @@ public struct CoordinatorCore: Sendable {
   struct Pending: Sendable {
     let token: UInt64
     var answers: [(RequestToken, CoordinatorAnswer)]
+    /// Lines for the log, once it is committed.
+    var notes: [String] = []
   }
 
   /// What a leader has.
@@ -133,6 +135,7 @@ public struct CoordinatorCore: Sendable {
     precondition(token == first.token, "appends are answered in their order")
     leading.pending.removeFirst()
     state = .leading(leading)
+    for text in first.notes { note(6, text) }
     for (request, answer) in first.answers { actions.append(.answer(request, answer)) }
   }
 
@@ -149,8 +152,11 @@ public struct CoordinatorCore: Sendable {
 
   // MARK: Requests and time
 
-  public mutating func handle(_ request: CoordinatorRequest, token: RequestToken, at moment: Moment)
-  {
+  /// `origin`: who asks.
+  public mutating func handle(
+    _ request: CoordinatorRequest, token: RequestToken, from origin: RequestOrigin,
+    at moment: Moment
+  ) {
     guard case .leading(let leading) = state else {
       actions.append(
         .answer(token, request.refusal(.notController, "this coordinator does not lead")))
@@ -164,9 +170,9 @@ public struct CoordinatorCore: Sendable {
     case .register(let body): register(body, token, at: moment)
     case .heartbeat(let body): heartbeat(body, token, at: moment)
     case .brokerDied(let body): brokerDied(body, token, at: moment)
-    case .createTopics(let body): createTopics(body, token, at: moment)
-    case .deleteTopics(let body): deleteTopics(body, token, at: moment)
-    case .createPartitions(let body): createPartitions(body, token, at: moment)
+    case .createTopics(let body): createTopics(body, token, from: origin, at: moment)
+    case .deleteTopics(let body): deleteTopics(body, token, from: origin, at: moment)
+    case .createPartitions(let body): createPartitions(body, token, from: origin, at: moment)
     case .allocateProducerIds(let body): allocateProducerIds(body, token, at: moment)
     }
   }
@@ -219,6 +225,16 @@ public struct CoordinatorCore: Sendable {
 
   mutating func note(_ severity: Int32, _ text: String) {
     actions.append(.note(severity: severity, text))
+  }
+
+  /// Writes a line to the log when everything so far is committed: what it says has happened then.
+  mutating func noteWhenCommitted(_ text: String) {
+    let waits = withLeading { leading in
+      guard let last = leading.pending.indices.last else { return false }
+      leading.pending[last].notes.append(text)
+      return true
+    }
+    if !waits { note(6, text) }
   }
 
   /// Answers when everything so far is committed.

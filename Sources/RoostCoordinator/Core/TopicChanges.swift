@@ -8,7 +8,8 @@ extension CoordinatorCore {
   // MARK: CreateTopics
 
   mutating func createTopics(
-    _ request: CreateTopicsRequest, _ token: RequestToken, at moment: Moment
+    _ request: CreateTopicsRequest, _ token: RequestToken, from origin: RequestOrigin,
+    at moment: Moment
   ) {
     if let (code, message) = wholeRefusal(of: request) {
       return answer(token, CoordinatorRequest.createTopics(request).refusal(code, message))
@@ -41,7 +42,7 @@ extension CoordinatorCore {
           CoordinatorRequest.createTopics(request).refusal(
             .policyViolation, "the request is larger than one step of the metadata log can be"))
       }
-      noteCreated(response)
+      noteCreated(response, by: origin)
     }
     answer(token, .createTopics(response))
   }
@@ -90,9 +91,10 @@ extension CoordinatorCore {
     return result
   }
 
-  private mutating func noteCreated(_ response: CreateTopicsResponse) {
+  private mutating func noteCreated(_ response: CreateTopicsResponse, by origin: RequestOrigin) {
     for topic in response.topics where topic.errorCode == 0 {
-      note(6, "creates topic \(topic.name) with \(topic.numPartitions) partitions")
+      noteWhenCommitted(
+        "topic \(topic.name) created by \(origin): \(topic.numPartitions) partitions")
     }
   }
 
@@ -113,6 +115,7 @@ extension CoordinatorCore {
     // One entry where it fits, so that a broker that follows has them all at once.
     var planner = TopicPlanner(image: image, settings: settings)
     var records: [MetadataRecord] = []
+    var notes: [String] = []
     for topic in missing {
       do {
         let plan = try planner.plan(topic.creatable, id: newTopicId())
@@ -122,22 +125,25 @@ extension CoordinatorCore {
           records = []
         }
         records += plan.records
-        note(6, "creates topic \(plan.name) of the spec with \(plan.replicas.count) partitions")
+        notes.append("topic \(plan.name) created by the spec: \(plan.replicas.count) partitions")
       } catch {
         note(3, "topic \(topic.name) of the spec cannot be created: \(error.message ?? "")")
       }
     }
     if !records.isEmpty { proposeInParts(records, at: moment) }
+    for text in notes { noteWhenCommitted(text) }
     withLeading { $0.isSpecDone = true }
   }
 
   // MARK: CreatePartitions
 
   mutating func createPartitions(
-    _ request: CreatePartitionsRequest, _ token: RequestToken, at moment: Moment
+    _ request: CreatePartitionsRequest, _ token: RequestToken, from origin: RequestOrigin,
+    at moment: Moment
   ) {
     var response = CreatePartitionsResponse()
     var records: [MetadataRecord] = []
+    var notes: [String] = []
     var counts: [String: Int] = [:]
     for topic in request.topics { counts[topic.name, default: 0] += 1 }
     for topic in request.topics {
@@ -155,6 +161,7 @@ extension CoordinatorCore {
         records += (image.partitions.count..<grown.partitions.count).map {
           .partition(grown.partitionRecord($0))
         }
+        notes.append("topic \(topic.name) grown by \(origin) to \(topic.count) partitions")
         response.results.append(.init(topic.name, .none, nil))
       } catch {
         response.results.append(.init(topic.name, error.code, error.message))
@@ -166,13 +173,15 @@ extension CoordinatorCore {
         CoordinatorRequest.createPartitions(request).refusal(
           .policyViolation, "the request is larger than one step of the metadata log can be"))
     }
+    if !request.validateOnly { for text in notes { noteWhenCommitted(text) } }
     answer(token, .createPartitions(response))
   }
 
   // MARK: DeleteTopics
 
   mutating func deleteTopics(
-    _ request: DeleteTopicsRequest, _ token: RequestToken, at moment: Moment
+    _ request: DeleteTopicsRequest, _ token: RequestToken, from origin: RequestOrigin,
+    at moment: Moment
   ) {
     guard settings.isTopicDeletionEnabled else {
       return answer(
@@ -191,7 +200,7 @@ extension CoordinatorCore {
       }
       proposeInParts(records, at: moment)
       for result in results where result.errorCode == 0 {
-        note(6, "deletes topic \(result.name ?? "")")
+        noteWhenCommitted("topic \(result.name ?? "") deleted by \(origin)")
       }
     }
     answer(token, .deleteTopics(response))

@@ -4,12 +4,14 @@ internal import RoostMetadata
 public import RoostNetwork
 internal import RoostWire
 
-// What the listener "control" serves. Kafka's controller APIs, and BrokerDied from the supervisor.
+// What the listener "control" serves. Kafka's controller APIs, clients' requests in the envelopes of brokers, and
+// BrokerDied from the supervisor.
 extension CoordinatorServer: RequestHandler {
   static let served = ServedApis(
     [
       ApiKey.apiVersions, .fetch, .fetchSnapshot, .describeCluster, .brokerRegistration,
       .brokerHeartbeat, .createTopics, .deleteTopics, .createPartitions, .allocateProducerIds,
+      .envelope,
     ].map { ServedApi($0, versions: $0.validVersions) } + [
       ServedApi(
         key: BrokerDiedRequest.apiKey, versions: BrokerDiedRequest.validVersions, firstFlexible: 1)
@@ -33,6 +35,7 @@ extension CoordinatorServer: RequestHandler {
         ask(.createPartitions(try request.decode(CreatePartitionsRequest.self)), request)
       case .allocateProducerIds:
         ask(.allocateProducerIds(try request.decode(AllocateProducerIdsRequest.self)), request)
+      case .envelope: try forwarded(request)
       case .fetch: fetches.fetch(try request.decode(FetchRequest.self), request)
       case .fetchSnapshot:
         try fetches.fetchSnapshot(try request.decode(FetchSnapshotRequest.self), request)
@@ -46,7 +49,40 @@ extension CoordinatorServer: RequestHandler {
   }
 
   private func ask(_ body: CoordinatorRequest, _ request: InboundRequest) {
-    ask(body, request.slot, version: request.apiVersion)
+    let client = request.client
+    ask(
+      body, Asked(slot: request.slot, version: request.apiVersion),
+      from: RequestOrigin(
+        principal: client.principal, peer: client.peer, clientId: client.clientId))
+  }
+
+  /// A client's request that a broker hands on. Whoever may open a connection here may speak for clients: the kernel says
+  /// that it runs as our user or as root.
+  private func forwarded(_ request: InboundRequest) throws(WireError) {
+    let envelope = try request.decode(EnvelopeRequest.self)
+    do throws(ForwardedRequest.Refusal) {
+      let inner = try ForwardedRequest(opening: envelope)
+      let body: CoordinatorRequest
+      switch ApiKey(rawValue: inner.apiKey) {
+      case .createTopics: body = .createTopics(try inner.decode(CreateTopicsRequest.self))
+      case .deleteTopics: body = .deleteTopics(try inner.decode(DeleteTopicsRequest.self))
+      case .createPartitions:
+        body = .createPartitions(try inner.decode(CreatePartitionsRequest.self))
+      default:
+        throw ForwardedRequest.Refusal(
+          code: .invalidRequest, message: "API key \(inner.apiKey) is not one to forward")
+      }
+      ask(
+        body,
+        Asked(
+          slot: request.slot, version: inner.apiVersion, enveloped: inner.correlationId),
+        from: inner.origin)
+    } catch {
+      note("refused a forwarded request: \(error.message)")
+      var response = EnvelopeResponse()
+      response.errorCode = error.code.rawValue
+      try request.answer(response)
+    }
   }
 
   /// A version that is too new gets the body of version 0 and UNSUPPORTED_VERSION (KIP-511).

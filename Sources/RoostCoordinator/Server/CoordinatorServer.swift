@@ -5,6 +5,7 @@ public import RoostBase
 internal import RoostMessages
 internal import RoostMetadata
 internal import RoostNetwork
+internal import RoostWire
 internal import Synchronization
 
 /// A coordinator that runs: the core on one event loop, the store beside it, and the listener "control" in front.
@@ -52,7 +53,7 @@ public final class CoordinatorServer: @unchecked Sendable {
 
   // Confined to the loop.
   private var core: CoordinatorCore
-  private var slots: [RequestToken: (slot: ResponseSlot, version: Int16)] = [:]
+  private var asked: [RequestToken: Asked] = [:]
   private var lastToken: RequestToken = 0
   private var timer: (deadline: Int64, handle: EventLoop.Timer)?
   private var wasReady = false
@@ -114,12 +115,29 @@ public final class CoordinatorServer: @unchecked Sendable {
       monotonicMillis: Int64(MonotonicTime.nanos() / 1_000_000), wallMillis: WallTime.millis())
   }
 
-  func ask(_ request: CoordinatorRequest, _ slot: ResponseSlot, version: Int16) {
+  /// A request that waits for its answer.
+  struct Asked {
+    let slot: ResponseSlot
+    /// Of the answer.
+    let version: Int16
+    /// Where it came in an envelope: the correlation id inside.
+    var enveloped: Int32?
+
+    func answer(_ response: some WireMessage) throws(WireError) {
+      guard let enveloped else { return try slot.answer(response, version: version) }
+      try slot.answer(
+        ForwardedRequest.answer(response, version: version, correlationId: enveloped), version: 0)
+    }
+  }
+
+  func ask(_ request: CoordinatorRequest, _ place: Asked, from origin: RequestOrigin) {
     lastToken += 1
-    slots[lastToken] = (slot, version)
-    core.handle(request, token: lastToken, at: Self.moment())
+    asked[lastToken] = place
+    core.handle(request, token: lastToken, from: origin, at: Self.moment())
     act()
   }
+
+  func note(_ text: String) { hooks.log(.warning, text) }
 
   private func act() {
     for action in core.takeActions() {
@@ -152,19 +170,19 @@ public final class CoordinatorServer: @unchecked Sendable {
   }
 
   private func send(_ answer: CoordinatorAnswer, _ token: RequestToken) {
-    guard let (slot, version) = slots.removeValue(forKey: token) else { return }
+    guard let place = asked.removeValue(forKey: token) else { return }
     do {
       switch answer {
-      case .register(let response): try slot.answer(response, version: version)
-      case .heartbeat(let response): try slot.answer(response, version: version)
-      case .brokerDied(let response): try slot.answer(response, version: version)
-      case .createTopics(let response): try slot.answer(response, version: version)
-      case .deleteTopics(let response): try slot.answer(response, version: version)
-      case .createPartitions(let response): try slot.answer(response, version: version)
-      case .allocateProducerIds(let response): try slot.answer(response, version: version)
+      case .register(let response): try place.answer(response)
+      case .heartbeat(let response): try place.answer(response)
+      case .brokerDied(let response): try place.answer(response)
+      case .createTopics(let response): try place.answer(response)
+      case .deleteTopics(let response): try place.answer(response)
+      case .createPartitions(let response): try place.answer(response)
+      case .allocateProducerIds(let response): try place.answer(response)
       }
     } catch {
-      slot.close("its answer cannot be written: \(error)")
+      place.slot.close("its answer cannot be written: \(error)")
     }
   }
 
