@@ -96,7 +96,15 @@ var products: [Product] = []
 cmodule("CRoostLinux")
 cmodule("CRoostModule")
 cmodule("CRoostPlugin")
-cmodule("CRoostRaft", linked: [.linkedLibrary("raft"), .linkedLibrary("uv")])
+// libraft comes in as the archive, so that the linker can lead two of its symbols to ours (docs/decisions/0007).
+cmodule(
+  "CRoostRaft",
+  linked: [
+    .unsafeFlags([
+      "-Xlinker", "--wrap=io_destroy", "-Xlinker", "--wrap=stderr", "-Xlinker", "-l:libraft.a",
+    ]),
+    .linkedLibrary("uv"), .linkedLibrary("lz4"),
+  ])
 system("CYAML")
 system("CSystemd")
 system("CZlib")

@@ -5,8 +5,6 @@
 #define _GNU_SOURCE
 #include "roost_raft.h"
 
-#include "hasten.h"
-
 #include <pthread.h>
 #include <raft.h>
 #include <raft/uv.h>
@@ -244,7 +242,6 @@ roost_raft *roost_raft_start(const roost_raft_options *options, const roost_raft
                              char *error, size_t error_size) {
   // Segment preparation and snapshots are all that libuv's pool does here.
   setenv("UV_THREADPOOL_SIZE", "2", 0);
-  roost_raft_hasten();
   roost_raft *r = calloc(1, sizeof *r);
   if (r == NULL || uv_loop_init(&r->loop) != 0) {
     snprintf(error, error_size, "out of memory");

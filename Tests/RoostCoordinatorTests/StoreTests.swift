@@ -1,3 +1,4 @@
+import CRoostRaft
 import RoostMessagesStored
 import RoostMetadata
 import RoostWire
@@ -127,6 +128,19 @@ import Testing
       store.append(try Self.setting("k", "stopped", at: next, epoch: epoch), token: 101)
     }
     #expect(image.topicConfig("t")["k24"] == "4")
+  }
+
+  /// The linker leads libraft's `io_destroy` to CRoostRaft: otherwise every start and every change of segment waits for it.
+  @Test func raftDoesNotWaitForTheEndOfItsContexts() throws {
+    let directory = TemporaryDirectory()
+    let before = roost_raft_contexts_handed_over()
+    let store = RaftStore(
+      RaftStore.Options(directory: directory.path, id: 1), log: MetadataLog(), clock: { 1 })
+    let listener = Listener()
+    try store.start(listener)
+    _ = listener.waitForLeadership()
+    store.stop()
+    #expect(roost_raft_contexts_handed_over() > before)
   }
 
   @Test func raftSaysWhyItCannotStart() {

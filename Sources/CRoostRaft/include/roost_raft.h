@@ -68,6 +68,9 @@ void roost_raft_append(roost_raft *raft, const void *data, size_t size, uint64_t
 // Closes the server, ends its thread and frees it. Appends that are under way end as unknown before it returns.
 void roost_raft_stop(roost_raft *raft);
 
+// How many I/O contexts of libraft were destroyed on threads of their own so far, for tests (docs/decisions/0007).
+uint64_t roost_raft_contexts_handed_over(void);
+
 // Memory that raft can own and free.
 void *roost_raft_allocate(size_t size);
 
