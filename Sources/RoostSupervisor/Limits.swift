@@ -8,6 +8,10 @@ public enum Limits {
   /// A request for more time is not granted beyond this, per request.
   public static let extendMillisMax: Int64 = 3_600_000
 
+  /// A stop that takes long says so often what it waits for.
+  public static let stopNoticeMillis: Int64 = 5_000
+  /// Between two looks of the command line at a stop.
+  public static let stopLookMillis: Int64 = 200
   /// Listeners that cannot be opened (another process has the address) are tried again: the first pause, the longest.
   public static let listenRetryMillis: Int64 = 100
   public static let listenRetryMillisMax: Int64 = 5_000

@@ -1,5 +1,13 @@
 """What people type at a cluster's life: wrong words, starts that fail, a roostd that is gone, stops that take long."""
+import os
+import pty
+import re
+import signal
+import subprocess
+
 import pytest
+
+from cluster import alive, wait_until
 
 
 def run(cluster, *words):
@@ -24,3 +32,60 @@ def test_what_is_no_spec_is_named(make_cluster, words):
     cluster.spec.write_text(cluster.spec.read_text(), encoding="utf-16")
     wide = run(cluster, *words, cluster.spec)
     assert wide.returncode == 1 and f"{cluster.spec}:1:1: found text in UTF-16, expected UTF-8" in wide.stderr
+
+
+def test_the_headline_and_the_exit_code_agree(make_cluster):
+    cluster = make_cluster(up=False)
+    # A restart that takes long enough to be seen.
+    cluster.spec.write_text(cluster.spec.read_text() + "defaults: { restart: { backoff: 5s, max-backoff: 5s } }\n")
+    cluster.up()
+    ready = run(cluster, "status")
+    assert ready.returncode == 0 and ready.stdout.startswith("cluster test on here: ready, ")
+    os.kill(cluster.pids("broker")[0], signal.SIGKILL)
+    wait_until(lambda: cluster.processes("broker")[0]["state"] == "backoff", "the death to be seen")
+    degraded = run(cluster, "status")
+    assert degraded.returncode == 1, degraded.stdout
+    assert degraded.stdout.startswith("cluster test on here: degraded: broker-1 restarting; ")
+    assert cluster.status()["state"] == "degraded"
+    assert "degraded" in run(cluster, "status", "--help").stdout
+
+
+def hang_a_plugin(make_cluster, stop):
+    """A cluster whose plugin does not end by itself; the plugin's pid."""
+    plugin = "plugins: [ { name: mask, kind: interceptor, library: libmask-fields.so, settings: { fields: [a] }, " \
+             f"timeouts: {{ stop: {stop} }} }} ]"
+    cluster = make_cluster(plugins=plugin)
+    [pid] = cluster.pids("interceptor")
+    os.kill(pid, signal.SIGSTOP)
+    return cluster, pid
+
+
+def test_a_stop_that_takes_long_says_so_every_five_seconds(make_cluster):
+    cluster, pid = hang_a_plugin(make_cluster, "7s")
+    down = run(cluster, "down")
+    assert down.returncode == 0 and down.stdout == "cluster test has stopped\n"
+    assert re.fullmatch(rf"waiting for interceptor-mask \(pid {pid}\), SIGKILL in [1-3]s\n", down.stderr), down.stderr
+    log = next(cluster.folder.rglob("roostd.log")).read_text()
+    assert f"waits for interceptor-mask (pid {pid}), SIGKILL in" in log
+
+
+def test_a_terminal_shows_what_a_stop_waits_for(make_cluster):
+    cluster, pid = hang_a_plugin(make_cluster, "2s")
+    master, terminal = pty.openpty()
+    try:
+        with subprocess.Popen([cluster.tree / "bin/roost", "down"], env=cluster.environment, stderr=terminal) as down:
+            assert down.wait(30) == 0
+        shown = os.read(master, 65536).decode()
+    finally:
+        os.close(master)
+        os.close(terminal)
+    assert f"\rwaiting for interceptor-mask (pid {pid}), SIGKILL in 2s" in shown.replace("\x1b[K", "")
+    assert shown.endswith("\r\x1b[K"), "the line is taken away"
+
+
+def test_what_does_not_stop_in_time_is_named(make_cluster):
+    cluster, pid = hang_a_plugin(make_cluster, "30s")
+    late = run(cluster, "down", "--timeout", 1)
+    assert late.returncode == 1
+    assert f"cluster test is still stopping after 1 s (waiting for interceptor-mask (pid {pid}), SIGKILL in" in late.stderr
+    assert run(cluster, "down").returncode == 0 and not alive(pid)

@@ -354,4 +354,51 @@ struct CoreTests {
     #expect(
       died.contains { if case .process(broker, .reportDeath) = $0 { true } else { false } })
   }
+
+  @Test func oneProcessThatDoesNotRunMakesTheClusterDegraded() {
+    var core = readyCore()
+    #expect(core.phaseName == "ready")
+    #expect(core.statusText == "1/1 coordinators, 1/1 brokers, 1/1 plugins up")
+    let died = core.handle(.process(broker, .exited(.exited(1))), now: 100)
+    #expect(core.phase == .ready && core.phaseName == "degraded")
+    let text = "degraded: broker-1 restarting; 1/1 coordinators, 0/1 brokers, 1/1 plugins up"
+    #expect(core.statusText == text)
+    #expect(died.contains(.announceStatus(text)))
+    _ = core.handle(.timer, now: 1_000)
+    spawn(&core, broker, pid: 20, now: 1_000)
+    #expect(core.statusText == text)
+    _ = notify(&core, broker, "READY", "1", now: 1_001)
+    #expect(core.phaseName == "ready")
+    _ = core.handle(.timer, now: 10 + TimeoutsSpec.standard.watchdogMillis * 2 / 3)
+    #expect(core.phaseName == "degraded")
+    #expect(
+      core.statusText.hasPrefix("degraded: coordinator-1 has not pinged its watchdog in time; "))
+    _ = core.handle(.stop(by: "test"), now: 30_000)
+    #expect(core.phaseName == "stopping" && core.statusText.hasPrefix("stopping: "))
+  }
+
+  @Test func aStopThatTakesLongSaysWhatItWaitsFor() {
+    var core = readyCore()
+    _ = core.handle(.stop(by: "test"), now: 1_000)
+    #expect(core.nextDeadline == 6_000)
+    let notice = SupervisorAction.log(.notice, "waits for broker-1 (pid 12), SIGKILL in 25s")
+    #expect(core.handle(.timer, now: 6_000) == [notice])
+    #expect(core.handle(.timer, now: 6_001).isEmpty)
+    _ = core.handle(.process(broker, .exited(.exited(0))), now: 6_500)
+    let next = core.handle(.timer, now: 11_000)
+    #expect(next == [.log(.notice, "waits for interceptor-mask (pid 11), SIGKILL in 26s")])
+    // The last of its patience, and what follows.
+    let killed = core.handle(.timer, now: 36_500)
+    #expect(killed.contains(.process(mask, .signal(Signal.kill))))
+    #expect(core.machines[mask]?.state.detail(now: 36_500) == "asked to stop, SIGKILL sent")
+    #expect(killed.contains(.log(.notice, "waits for interceptor-mask (pid 11), SIGKILL sent")))
+  }
+
+  @Test func waitsAreALine() {
+    let waits = (1...6).map { StopWait(id: "broker-\($0)", pid: $0, killInMillis: 1) }
+    #expect(
+      StopWait.text(waits)
+        == "broker-1 (pid 1), SIGKILL in 1s; broker-2 (pid 2), SIGKILL in 1s; broker-3 (pid 3),"
+        + " SIGKILL in 1s; broker-4 (pid 4), SIGKILL in 1s; 2 more")
+  }
 }

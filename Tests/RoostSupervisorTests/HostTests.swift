@@ -128,7 +128,10 @@ struct HostTests {
     }
     let socket = try BoundSocket(unixPath: path)
     try socket.open()
-    let host = try Running(["--role", "broker"], environment: ["ROOST_SUPERVISOR=\(path)"])
+    let host = try Running(
+      ["--role", "broker", "--log-level", "debug"], environment: ["ROOST_SUPERVISOR=\(path)"])
+    // Its metrics are there before it is ready.
+    host.until("readiness") { host.output.contains(" ready") }
     for round in 0..<2 {
       var stream: FrameStream?
       host.until("connection \(round)") {

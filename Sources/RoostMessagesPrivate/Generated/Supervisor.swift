@@ -281,6 +281,8 @@ public struct ClusterStatusResponse: WireMessage {
     public var cpuMs: Int64 = 0
     public var lastExit: String? = ""
     public var logPath: String? = ""
+    /// Tag 0.
+    public var killInMs: Int64 = -1
     public var listeners: [Listener] = []
     public var metrics: [Metric] = []
     /// Tagged fields that this release does not know, kept to be written back.
@@ -304,7 +306,20 @@ public struct ClusterStatusResponse: WireMessage {
       self.logPath = try reader.nullableString(compact: true)
       self.listeners = try reader.array(compact: true, version: version, least: 4)
       self.metrics = try reader.array(compact: true, version: version, least: 10)
-      self.unknownTags = try reader.unknownTags()
+      var left = try reader.tagCount()
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            self.killInMs = try reader.int64()
+          default: try unknown.keep(tag, from: &reader)
+          }
+        }
+        self.unknownTags = unknown.tags
+      }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -323,7 +338,21 @@ public struct ClusterStatusResponse: WireMessage {
       try writer.nullableString(self.logPath, compact: true)
       try writer.array(self.listeners, compact: true, version: version)
       try writer.array(self.metrics, compact: true, version: version)
-      try writer.tags(self.unknownTags, compact: true)
+      var known = 0
+      if self.killInMs != -1 { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
+      }
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.killInMs != -1 {
+          try tags.open(0, &writer)
+          writer.int64(self.killInMs)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 }
@@ -390,6 +419,10 @@ public struct ChildRecords: WireMessage {
   public var bootId: String = ""
   public var clusterName: String = ""
   public var supervisorPid: Int32 = 0
+  /// Tag 0.
+  public var specPath: String? = nil
+  /// Tag 1.
+  public var logDirectory: String? = nil
   public var children: [Child] = []
   /// Tagged fields that this release does not know, kept to be written back.
   public var unknownTags: UnknownTags?
@@ -402,7 +435,22 @@ public struct ChildRecords: WireMessage {
     self.clusterName = try reader.string(compact: true)
     self.supervisorPid = try reader.int32()
     self.children = try reader.array(compact: true, version: version, least: 15)
-    self.unknownTags = try reader.unknownTags()
+    var left = try reader.tagCount()
+    if left > 0 {
+      var unknown = UnknownTags.Collector()
+      while left > 0 {
+        left -= 1
+        let tag = try reader.tag()
+        switch tag.number {
+        case 0:
+          self.specPath = try reader.nullableString(compact: true)
+        case 1:
+          self.logDirectory = try reader.nullableString(compact: true)
+        default: try unknown.keep(tag, from: &reader)
+        }
+      }
+      self.unknownTags = unknown.tags
+    }
   }
 
   public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -411,7 +459,27 @@ public struct ChildRecords: WireMessage {
     try writer.string(self.clusterName, compact: true)
     writer.int32(self.supervisorPid)
     try writer.array(self.children, compact: true, version: version)
-    try writer.tags(self.unknownTags, compact: true)
+    var known = 0
+    if self.specPath != nil { known += 1 }
+    if self.logDirectory != nil { known += 1 }
+    if known == 0, self.unknownTags == nil {
+      writer.uint8(0)
+    }
+    else {
+      var tags = TagWriter(self.unknownTags)
+      tags.begin(known, &writer)
+      if self.specPath != nil {
+        try tags.open(0, &writer)
+        try writer.nullableString(self.specPath, compact: true)
+        tags.close(&writer)
+      }
+      if self.logDirectory != nil {
+        try tags.open(1, &writer)
+        try writer.nullableString(self.logDirectory, compact: true)
+        tags.close(&writer)
+      }
+      try tags.end(&writer)
+    }
   }
 
   /// Versions 1.
@@ -420,6 +488,10 @@ public struct ChildRecords: WireMessage {
     public var instance: String = ""
     public var pid: Int32 = 0
     public var startTime: Int64 = 0
+    /// Tag 0.
+    public var logPath: String? = nil
+    /// Tag 1.
+    public var stopTimeoutMs: Int64 = -1
     /// Tagged fields that this release does not know, kept to be written back.
     public var unknownTags: UnknownTags?
 
@@ -430,7 +502,22 @@ public struct ChildRecords: WireMessage {
       self.instance = try reader.string(compact: true)
       self.pid = try reader.int32()
       self.startTime = try reader.int64()
-      self.unknownTags = try reader.unknownTags()
+      var left = try reader.tagCount()
+      if left > 0 {
+        var unknown = UnknownTags.Collector()
+        while left > 0 {
+          left -= 1
+          let tag = try reader.tag()
+          switch tag.number {
+          case 0:
+            self.logPath = try reader.nullableString(compact: true)
+          case 1:
+            self.stopTimeoutMs = try reader.int64()
+          default: try unknown.keep(tag, from: &reader)
+          }
+        }
+        self.unknownTags = unknown.tags
+      }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) throws(WireError) {
@@ -438,7 +525,27 @@ public struct ChildRecords: WireMessage {
       try writer.string(self.instance, compact: true)
       writer.int32(self.pid)
       writer.int64(self.startTime)
-      try writer.tags(self.unknownTags, compact: true)
+      var known = 0
+      if self.logPath != nil { known += 1 }
+      if self.stopTimeoutMs != -1 { known += 1 }
+      if known == 0, self.unknownTags == nil {
+        writer.uint8(0)
+      }
+      else {
+        var tags = TagWriter(self.unknownTags)
+        tags.begin(known, &writer)
+        if self.logPath != nil {
+          try tags.open(0, &writer)
+          try writer.nullableString(self.logPath, compact: true)
+          tags.close(&writer)
+        }
+        if self.stopTimeoutMs != -1 {
+          try tags.open(1, &writer)
+          writer.int64(self.stopTimeoutMs)
+          tags.close(&writer)
+        }
+        try tags.end(&writer)
+      }
     }
   }
 }

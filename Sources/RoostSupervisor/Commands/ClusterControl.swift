@@ -91,13 +91,30 @@ public final class ClusterControl {
     }
   }
 
-  /// Stops the cluster and waits until roostd has ended. False when it has not within the time.
-  public func stop(timeoutMillis: Int64) throws(RoostError) -> Bool {
+  /// Stops the cluster and waits until roostd has ended. False when it has not within the time. `progress` hears a few
+  /// times a second for whom it waits.
+  public func stop(
+    timeoutMillis: Int64, progress: ([StopWait]) -> Void = { _ in }
+  ) throws(RoostError) -> Bool {
     let process = try ProcessHandle(pid: pid)
+    let deadline = MonotonicClock.millis() + timeoutMillis
     _ = try ask(ClusterStopRequest(), timeoutMillis: 5_000) { reader throws(WireError) in
       try ClusterStopResponse(from: &reader, version: Self.version)
     }
-    return process.waitForEnd(timeoutMillis: Int32(clamping: timeoutMillis))
+    while true {
+      let left = deadline - MonotonicClock.millis()
+      let pause = min(max(left, 0), Limits.stopLookMillis)
+      if process.waitForEnd(timeoutMillis: Int32(clamping: pause)) { return true }
+      guard left > 0 else { return false }
+      // It may end while it is asked: the next look at the process tells.
+      guard let status = try? status(withMetrics: false) else { continue }
+      progress(
+        status.processes.filter { $0.state == "stopping" }.map { process in
+          StopWait(
+            id: "\(process.role)-\(process.instance)", pid: process.pid,
+            killInMillis: process.killInMs < 0 ? nil : process.killInMs)
+        })
+    }
   }
 
   private func ask<Answer>(

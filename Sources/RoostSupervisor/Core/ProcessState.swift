@@ -118,7 +118,9 @@ public enum ProcessState: Equatable, Sendable {
       } ?? ""
     case .running: ""
     case .degraded(_, _, let ping): "last watchdog ping \(now - ping) ms ago"
-    case .stopping(_, _, let reason, _): reason.text
+    case .stopping(_, let killAt, let reason, _):
+      reason.text
+        + (killAt.map { ", SIGKILL in \((max($0 - now, 0) + 999) / 1000)s" } ?? ", SIGKILL sent")
     case .backoff(let until, let detail): "\(detail); starts again in \(max(until - now, 0)) ms"
     }
   }
@@ -135,6 +137,12 @@ public enum ProcessState: Equatable, Sendable {
     case .running, .degraded: true
     default: false
     }
+  }
+
+  /// It serves, and nothing is wrong with it.
+  var isRunning: Bool {
+    if case .running = self { return true }
+    return false
   }
 
   /// No process is there and none will come by itself.

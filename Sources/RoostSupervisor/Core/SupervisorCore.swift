@@ -66,6 +66,8 @@ public struct SupervisorCore: Sendable {
   public private(set) var culprit: ProcessId?
   private var random: SeededRandom
   private var lastStatus = ""
+  /// When a stop that goes on says what it waits for.
+  private var stopNoticeAt: Int64 = 0
 
   public init(processes: [ProcessSettings], seed: UInt64) {
     order = processes.map(\.id)
@@ -81,6 +83,7 @@ public struct SupervisorCore: Sendable {
   public var nextDeadline: Int64? {
     let earliest = machines.values.compactMap(\.nextDeadline).min()
     if case .clearing(_, let killAt?) = phase { return min(killAt, earliest ?? killAt) }
+    if case .stopping = phase { return min(stopNoticeAt, earliest ?? stopNoticeAt) }
     return earliest
   }
 
@@ -165,6 +168,19 @@ public struct SupervisorCore: Sendable {
       }
     }
     for id in order { tell(id, .timer, now, &actions) }
+    if case .stopping = phase, now >= stopNoticeAt {
+      stopNoticeAt = now + Limits.stopNoticeMillis
+      let waits = stopWaits(now)
+      if !waits.isEmpty { actions.append(.log(.notice, "waits for \(StopWait.text(waits))")) }
+    }
+  }
+
+  /// The processes whose end is waited for.
+  func stopWaits(_ now: Int64) -> [StopWait] {
+    order.compactMap { id in
+      guard case .stopping(let life, let killAt, _, _)? = machines[id]?.state else { return nil }
+      return StopWait(id: "\(id)", pid: life.pid, killInMillis: killAt.map { $0 - now })
+    }
   }
 
   // MARK: Stop
@@ -178,6 +194,7 @@ public struct SupervisorCore: Sendable {
       actions.append(.finish(code: code, reason: reason))
     case .starting, .ready:
       phase = .stopping(stage: 0, code: code, reason: reason)
+      stopNoticeAt = now + Limits.stopNoticeMillis
       actions.append(.announceStopping)
       stopStage(0, now, &actions)
     case .stopping, .finished: break
@@ -267,21 +284,36 @@ public struct SupervisorCore: Sendable {
         count("coordinators") { $0 == .coordinator }, count("brokers") { $0 == .broker },
         count("plugins") { $0.isPlugin },
       ].compactMap { $0 }
-      let others = order.compactMap { id -> String? in
-        guard let state = machines[id]?.state, !state.isUp else { return nil }
-        return "\(id) \(state.name)" + (state.problem.map { ": \($0)" } ?? "")
-      }
-      let verb = isStopping ? "stopping: " : phase == .starting ? "starting: " : ""
       let up = parts.joined(separator: ", ") + " up"
-      return verb + ([up] + others.prefix(4)).joined(separator: "; ")
+      let others = order.compactMap { id in
+        machines[id].flatMap(trouble).map { "\(id) \($0)" }
+      }
+      let some = Array(others.prefix(4)) + (others.count > 4 ? ["\(others.count - 4) more"] : [])
+      let phase = phaseName
+      if phase == "ready" { return up }
+      // What is wrong comes first, once the cluster was ready.
+      let all = phase == "degraded" ? some + [up] : [up] + some
+      return "\(phase): " + all.joined(separator: "; ")
     }
   }
 
-  /// "starting", "ready" or "stopping".
+  /// What keeps a process from running, for people; nil: it runs.
+  private func trouble(_ machine: ProcessMachine) -> String? {
+    switch machine.state {
+    case .running: nil
+    case .degraded: "has not pinged its watchdog in time"
+    case .spawning, .starting, .opening, .backoff:
+      machine.state.problem.map { "degraded: \($0)" }
+        ?? (phase == .ready ? "restarting" : machine.state.name)
+    case .stopping, .stopped, .failed: machine.state.name
+    }
+  }
+
+  /// "starting", "ready" (every process runs), "degraded" (it was ready, and not every process runs) or "stopping".
   public var phaseName: String {
     switch phase {
     case .idle, .clearing, .binding, .starting: "starting"
-    case .ready: "ready"
+    case .ready: machines.values.allSatisfy(\.state.isRunning) ? "ready" : "degraded"
     case .stopping, .finished: "stopping"
     }
   }

@@ -174,6 +174,9 @@ extension Supervisor {
     process.restarts = Int32(clamping: machine.restarts)
     process.lastExit = machine.lastExit
     process.logPath = child.logPath
+    if case .stopping(_, let killAt?, _, _) = machine.state {
+      process.killInMs = max(killAt - now, 0)
+    }
     if let life = machine.state.life {
       process.pid = life.pid
       process.uptimeMs = now - life.startedAt

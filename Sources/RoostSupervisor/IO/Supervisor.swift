@@ -202,7 +202,7 @@ public final class Supervisor {
         continue
       }
       // A child that needs longer to start or stop makes roostd need longer.
-      if let micros = received.message.extendTimeoutMicros, core.phaseName != "ready" {
+      if let micros = received.message.extendTimeoutMicros, core.phase != .ready {
         upward.notify([("EXTEND_TIMEOUT_USEC", "\(micros)")])
       }
       tell(.process(child.plan.id, .notified(received.message)))

@@ -33,12 +33,11 @@ extension Commands {
     let seconds = try arguments.integer("timeout", in: 1...86_400) ?? 60
     let control = try ClusterControl.open(arguments)
     let name = try control.status(withMetrics: false).clusterName
-    guard try control.stop(timeoutMillis: seconds * 1000) else {
-      throw RoostError(
-        .timeout,
-        "cluster \(name) is still stopping after \(seconds) s; a second \"roost down\" ends it at once"
-      )
+    let progress = StopProgress()
+    guard try control.stop(timeoutMillis: seconds * 1000, progress: progress.show) else {
+      throw progress.timeout(cluster: name, seconds: seconds)
     }
+    progress.end()
     Console.out("cluster \(name) has stopped\n")
   }
 }

@@ -16,14 +16,17 @@ extension Commands {
     ],
     notes: """
       Memory is private memory (RssAnon). --json has everything, counters under Kafka's metric names included.
-      The exit code is 0 when every process is up, 1 otherwise.
+      The first line says how the cluster is, and the exit code agrees with it:
+        0  ready: every process runs
+        1  starting, stopping, or degraded: it was ready and a process restarts, does not serve, or is late with its
+           watchdog ping, as the line says; also when no cluster runs here
       """
   ) { arguments in
     let interval = try arguments.integer("interval", in: 1...3600) ?? 1
     guard arguments.has("watch") else {
       let status = try ClusterControl.open(arguments).status(withMetrics: true)
       show(status, arguments)
-      if !status.isAllUp { throw ExitCode(1) }
+      if status.state != "ready" { throw ExitCode(1) }
       return
     }
     while true {
@@ -40,7 +43,7 @@ extension Commands {
       return
     }
     Console.out(
-      "cluster \(status.clusterName) on \(status.host): \(status.state), \(status.statusText)\n"
+      "cluster \(status.clusterName) on \(status.host): \(status.headline)\n"
         + "roostd \(status.release), pid \(status.pid), up \(duration(status.uptimeMs)), "
         + "\(mebibytes(status.memoryBytes)), spec \(status.specPath)\n\n")
     var table = Table(
@@ -90,8 +93,9 @@ extension Commands {
 }
 
 extension ClusterStatusResponse {
-  var isAllUp: Bool {
-    state == "ready" && processes.allSatisfy { $0.state == "running" || $0.state == "degraded" }
+  /// "ready, 3/3 brokers up" or "degraded: broker-2 restarting; ...": begins with the state.
+  var headline: String {
+    statusText.hasPrefix("\(state): ") ? statusText : "\(state), \(statusText)"
   }
 
   var json: JSON {

@@ -110,6 +110,7 @@ extension ClusterStatusResponse.Process: JSONFace {
     out.field("cpuMs", self.cpuMs)
     out.field("lastExit", self.lastExit)
     out.field("logPath", self.logPath)
+    if self.killInMs != -1 { out.field("killInMs", self.killInMs) }
     out.field("listeners", self.listeners, version)
     out.field("metrics", self.metrics, version)
     out.endObject()
@@ -139,6 +140,8 @@ extension ChildRecords: JSONMessage {
     out.field("bootId", self.bootId)
     out.field("clusterName", self.clusterName)
     out.field("supervisorPid", self.supervisorPid)
+    if self.specPath != nil { out.field("specPath", self.specPath) }
+    if self.logDirectory != nil { out.field("logDirectory", self.logDirectory) }
     out.field("children", self.children, version)
     out.endObject()
   }
@@ -151,6 +154,8 @@ extension ChildRecords.Child: JSONFace {
     out.field("instance", self.instance)
     out.field("pid", self.pid)
     out.field("startTime", self.startTime)
+    if self.logPath != nil { out.field("logPath", self.logPath) }
+    if self.stopTimeoutMs != -1 { out.field("stopTimeoutMs", self.stopTimeoutMs) }
     out.endObject()
   }
 }
