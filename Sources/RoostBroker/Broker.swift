@@ -309,7 +309,7 @@ public final class Broker: @unchecked Sendable {
   /// Lists the metrics under Kafka's names. Any thread.
   public func collectMetrics(_ emit: (String, Double) -> Void) { metrics.collect(self, emit) }
 
-  /// For the watchdog: whether every loop and the I/O pool turn.
+  /// For the watchdog: whether every loop turns and the I/O pool lives.
   public func makeLivenessProbe() -> LivenessProbe {
     LivenessProbe(loops: loops.loops, pool: ioPool)
   }

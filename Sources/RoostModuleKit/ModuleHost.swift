@@ -110,7 +110,7 @@ public final class ModuleHost: @unchecked Sendable {
   }
 
   /// Blocks the main thread until the module is asked to stop; meanwhile pings the watchdog, at a third of its
-  /// interval, whenever everybody whom `probe` asks has turned since the last time.
+  /// interval, whenever `probe` says that this process lives.
   public func waitForStop(probe: LivenessProbe?) {
     let interval = raw.pointee.watchdog_usec
     guard interval > 0, let probe else {

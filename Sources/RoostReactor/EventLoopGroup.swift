@@ -37,34 +37,40 @@ public final class EventLoopGroup: Sendable {
   }
 }
 
-/// Answers the watchdog's question: has every loop and the I/O pool turned since I asked last?
+/// Answers the watchdog's question: has every loop turned since I asked last, and does the I/O pool live?
 ///
-/// A turn of an idle loop costs one wake; ask at the watchdog's pace. One thread uses it.
+/// A turn of an idle loop costs one wake; ask at the watchdog's pace. The pool is looked at and not asked: a thread in a
+/// slow disk call is no sign of death (README.md, "Liveness"). One thread uses it.
 public final class LivenessProbe: Sendable {
+  private struct State {
+    /// The number of the question asked last, and how many loops have not answered it.
+    var question = 0
+    var missing = 0
+    var lastLook: IOPool.Look?
+  }
+
   private let loops: [EventLoop]
   private let pool: IOPool?
-  /// Answers that are missing from the question asked last, and its number.
-  private let state = Mutex((question: 0, missing: 0))
+  private let state = Mutex(State())
 
   public init(loops: [EventLoop], pool: IOPool?) {
     self.loops = loops
     self.pool = pool
   }
 
-  /// True when everybody has answered the last question (or none was asked). Asks the next one if so; while somebody
-  /// hangs, no new question is asked.
+  /// True when every loop has answered the last question (or none was asked) and the pool lives. Asks the next one as
+  /// soon as all have answered; while a loop hangs, no new question is asked.
   public func turned() -> Bool {
-    let asked = loops.count + (pool == nil ? 0 : 1)
-    let question: Int? = state.withLock { state in
-      guard state.missing == 0 else { return nil }
-      state = (state.question + 1, asked)
-      return state.question
+    let (isPoolAlive, question) = state.withLock { state -> (Bool, Int?) in
+      let isPoolAlive = pool?.isTurning(since: &state.lastLook) ?? true
+      guard state.missing == 0 else { return (isPoolAlive, nil) }
+      state.question += 1
+      state.missing = loops.count
+      return (isPoolAlive, state.question)
     }
     guard let question else { return false }
     for loop in loops { loop.submit { [self] in answer(question) } }
-    // A full queue is a sign of life only when it moves: the question stays unanswered until it does.
-    pool?.probe { [self] in answer(question) }
-    return true
+    return isPoolAlive
   }
 
   private func answer(_ question: Int) {

@@ -9,38 +9,41 @@ public final class IOPool: @unchecked Sendable {
   // Unchecked: every mutable field is touched under `monitor` alone.
   private let name: String
   private let threadsMax: Int
+  private let queueMax: Int
+  private let clock: @Sendable () -> UInt64
   private let monitor = Monitor()
   private var queue = JobQueue()
   private var threads: [SystemThread] = []
+  /// When each thread began the job it is in, monotonic nanoseconds; nil: it is in none.
+  private var startedAt: [UInt64?] = []
   private var idle = 0
   private var isStopping = false
+  private var started: UInt64 = 0
   private var finished: UInt64 = 0
 
-  public init(name: String, threads: Int = ReactorLimits.ioThreads) {
-    precondition(threads >= 1)
+  /// `clock` is monotonic nanoseconds; nil: the system's.
+  public init(
+    name: String, threads: Int = ReactorLimits.ioThreads, queueMax: Int = ReactorLimits.ioQueueMax,
+    clock: (@Sendable () -> UInt64)? = nil
+  ) {
+    precondition(threads >= 1 && queueMax >= 1)
     self.name = name
     self.threadsMax = threads
+    self.queueMax = queueMax
+    self.clock = clock ?? { MonotonicTime.nanos() }
   }
 
   /// Runs `job` on a thread of the pool. False when the queue is full or the pool is stopping: the job is dropped.
   public func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
     monitor.withLock {
-      guard !isStopping, queue.count < ReactorLimits.ioQueueMax else { return false }
+      guard !isStopping, queue.count < queueMax else { return false }
       queue.append(job)
       wakeOrStart()
       return true
     }
   }
 
-  /// Runs `job` ahead of all that waits: it needs a free thread and nothing else. For the watchdog.
-  public func probe(_ job: @escaping @Sendable () -> Void) {
-    monitor.withLock {
-      queue.prepend(job)
-      wakeOrStart()
-    }
-  }
-
-  /// Jobs that have ended since the start: moves as long as the pool is alive and has work.
+  /// Jobs that have ended since the start.
   public var jobsFinished: UInt64 { monitor.withLock { finished } }
   /// Jobs that wait for a thread.
   public var jobsWaiting: Int { monitor.withLock { queue.count } }
@@ -56,11 +59,41 @@ public final class IOPool: @unchecked Sendable {
     for thread in running { thread.join() }
   }
 
+  // MARK: Liveness
+
+  /// What a look at the pool has seen, to be compared with at the next one.
+  struct Look: Equatable {
+    var started: UInt64 = 0
+    var finished: UInt64 = 0
+    var waiting = 0
+  }
+
+  /// Whether the pool lives, as README.md says under "Liveness". `last` is the look before, and becomes this one.
+  func isTurning(since last: inout Look?) -> Bool {
+    let (look, oldest) = monitor.withLock {
+      (
+        Look(started: started, finished: finished, waiting: queue.count),
+        startedAt.lazy.compactMap { $0 }.min()
+      )
+    }
+    defer { last = look }
+    if let last, look.finished != last.finished { return true }
+    // The clock may have been read before a job that began meanwhile.
+    if let oldest { return clock() < oldest &+ ReactorLimits.ioJobNanosMax }
+    // Nobody is in a job: then nothing waits, or what waits is taken up before the next look.
+    guard let last, last.waiting > 0, look.waiting > 0 else { return true }
+    return look.started != last.started
+  }
+
+  // MARK: The threads
+
   /// Under the lock.
   private func wakeOrStart() {
     if idle >= queue.count || threads.count == threadsMax { return monitor.wakeOne() }
+    let number = threads.count
     do throws(RoostError) {
-      threads.append(try SystemThread.start(name: "\(name)-\(threads.count)") { [self] in run() })
+      threads.append(try SystemThread.start(name: "\(name)-\(number)") { [self] in run(number) })
+      startedAt.append(nil)
     } catch {
       // Without a thread nothing would ever run; with one, the pool is only smaller than wanted.
       precondition(!threads.isEmpty, "the first thread of a pool can be started")
@@ -68,17 +101,23 @@ public final class IOPool: @unchecked Sendable {
     }
   }
 
-  private func run() {
-    while let job = next() {
-      job()
-      monitor.withLock { finished += 1 }
-    }
+  private func run(_ number: Int) {
+    while let job = next(number) { job() }
   }
 
-  private func next() -> (@Sendable () -> Void)? {
+  /// The job that was run before, if any, has ended. Nil: the thread is to end.
+  private func next(_ number: Int) -> (@Sendable () -> Void)? {
     monitor.withLock {
+      if startedAt[number] != nil {
+        startedAt[number] = nil
+        finished += 1
+      }
       while true {
-        if let job = queue.popFirst() { return job }
+        if let job = queue.popFirst() {
+          started += 1
+          startedAt[number] = clock()
+          return job
+        }
         if isStopping { return nil }
         idle += 1
         monitor.wait()
@@ -96,15 +135,6 @@ private struct JobQueue {
   var count: Int { jobs.count - head }
 
   mutating func append(_ job: @escaping @Sendable () -> Void) { jobs.append(job) }
-
-  mutating func prepend(_ job: @escaping @Sendable () -> Void) {
-    if head > 0 {
-      head -= 1
-      jobs[head] = job
-    } else {
-      jobs.insert(job, at: 0)
-    }
-  }
 
   mutating func popFirst() -> (@Sendable () -> Void)? {
     guard head < jobs.count else { return nil }

@@ -207,6 +207,97 @@ private func pause() {
   }
 }
 
+/// The watchdog and the I/O pool: a slow disk is no death, a pool that never turns is one.
+@Suite struct PoolLivenessTests {
+  private final class Setup {
+    let clock = Counter()
+    let group: EventLoopGroup
+    let pool: IOPool
+    let probe: LivenessProbe
+    let release = Flag()
+
+    init() throws {
+      group = try EventLoopGroup(count: 1, name: "test")
+      let clock = clock
+      pool = IOPool(name: "io", threads: 2) { UInt64(clock.value) }
+      probe = LivenessProbe(loops: group.loops, pool: pool)
+    }
+
+    /// Asks until the loop has answered the question before, so that what is said is said of the pool.
+    func isAlive() -> Bool {
+      let turned = Counter()
+      group.loops[0].submit { turned.add() }
+      waitUntil { turned.value == 1 }
+      return probe.turned()
+    }
+
+    /// Puts jobs on all threads that end when `release` is set, and one behind them.
+    func block() {
+      let (entered, release) = (Counter(), release)
+      for _ in 0..<2 {
+        #expect(
+          pool.submit {
+            entered.add()
+            waitUntil { release.isSet }
+          })
+      }
+      waitUntil { entered.value == 2 }
+      #expect(pool.submit {})
+    }
+
+    func end() {
+      release.set()
+      pool.stop()
+      group.stop()
+    }
+  }
+
+  @Test func threadsInSlowDiskCallsAreAliveLongBeyondTheWatchdogsInterval() throws {
+    let setup = try Setup()
+    setup.block()
+    for _ in 0..<9 {
+      #expect(setup.isAlive())
+      setup.clock.add(30_000_000_000)
+    }
+    setup.end()
+  }
+
+  @Test func aPoolWhoseThreadsAllHangIsSeen() throws {
+    let setup = try Setup()
+    setup.block()
+    #expect(setup.isAlive())
+    setup.clock.add(Int(ReactorLimits.ioJobNanosMax))
+    #expect(!setup.isAlive())
+    #expect(!setup.isAlive())
+    // It lives again when they come back.
+    setup.release.set()
+    waitUntil { setup.pool.jobsFinished == 3 }
+    #expect(setup.isAlive())
+    setup.end()
+  }
+
+  @Test func anIdlePoolAndOneThatFinishesJobsAreAliveAtAnyTime() throws {
+    let setup = try Setup()
+    #expect(setup.isAlive())
+    setup.clock.add(Int.max / 2)
+    #expect(setup.isAlive())
+    let (entered, release) = (Flag(), setup.release)
+    let submitted = setup.pool.submit {
+      entered.set()
+      waitUntil { release.isSet }
+    }
+    #expect(submitted)
+    waitUntil { entered.isSet }
+    setup.clock.add(Int(ReactorLimits.ioJobNanosMax))
+    for n in 1...5 {
+      #expect(setup.pool.submit {})
+      waitUntil { setup.pool.jobsFinished == n }
+      #expect(setup.isAlive())
+    }
+    setup.end()
+  }
+}
+
 @Suite struct IOPoolTests {
   @Test func runsEverythingOnSeveralThreads() throws {
     let pool = IOPool(name: "io", threads: 3)
