@@ -49,6 +49,8 @@ public final class Broker: @unchecked Sendable {
   let replicas: ReplicaManager
   let fetchSessions: FetchSessionCache
   let metrics = BrokerMetrics()
+  /// Says that the I/O pool takes no more.
+  let overload = LineGate()
   let upkeep: Upkeep
   private(set) var coordinator: CoordinatorClient
   private(set) var producerIds: ProducerIdManager

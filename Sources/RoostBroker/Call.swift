@@ -41,12 +41,17 @@ struct Call: Sendable {
     }
   }
 
-  /// Works the answer out on a thread that may wait. Where the pool is full, here.
+  /// Works the answer out on a thread of the I/O pool. Where too many jobs wait there already, `refusal` is the answer,
+  /// made here: it must not touch the disk, and says REQUEST_TIMED_OUT, which makes clients try again.
   func answerLater<Response: WireMessage>(
-    on pool: IOPool, _ work: @escaping @Sendable () -> Response
+    _ broker: Broker, refusal: () -> Response, _ work: @escaping @Sendable () -> Response
   ) {
     let call = self
-    if !pool.submit({ call.answer(work()) }) { answer(work()) }
+    if broker.ioPool.submit(queueMax: Limits.ioWaitingMax, { call.answer(work()) }) { return }
+    broker.overload.note {
+      broker.log.warning("the disk does not keep up: requests that need it are refused\($0)")
+    }
+    answer(refusal())
   }
 }
 

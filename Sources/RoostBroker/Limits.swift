@@ -42,6 +42,11 @@ enum Limits {
   static let leavingBeatMillis: Int64 = 20
   /// Milliseconds that a broker which serves waits for all of the spec's brokers and topics before it says READY.
   static let readyGateMillis: Int64 = 5_000
+  /// Milliseconds between two lines of the log on the same repeated event.
+  static let repeatedLineMillis: UInt64 = 1_000
+  /// Jobs that wait for a thread of the I/O pool before a request that needs one is refused with REQUEST_TIMED_OUT. Far
+  /// below the pool's own bound, so that requests do not crowd out flushes and upkeep.
+  static let ioWaitingMax = 10_000
   /// Threads of the I/O pool: opens, deletes, flushes, retention.
   static let ioThreads = 2
   /// Threads that fetch what is not in the page cache; apart from the others, so that no flush waits for a reader.

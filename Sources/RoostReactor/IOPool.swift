@@ -9,7 +9,6 @@ public final class IOPool: @unchecked Sendable {
   // Unchecked: every mutable field is touched under `monitor` alone.
   private let name: String
   private let threadsMax: Int
-  private let queueMax: Int
   private let clock: @Sendable () -> UInt64
   private let monitor = Monitor()
   private var queue = JobQueue()
@@ -23,20 +22,23 @@ public final class IOPool: @unchecked Sendable {
 
   /// `clock` is monotonic nanoseconds; nil: the system's.
   public init(
-    name: String, threads: Int = ReactorLimits.ioThreads, queueMax: Int = ReactorLimits.ioQueueMax,
-    clock: (@Sendable () -> UInt64)? = nil
+    name: String, threads: Int = ReactorLimits.ioThreads, clock: (@Sendable () -> UInt64)? = nil
   ) {
-    precondition(threads >= 1 && queueMax >= 1)
+    precondition(threads >= 1)
     self.name = name
     self.threadsMax = threads
-    self.queueMax = queueMax
     self.clock = clock ?? { MonotonicTime.nanos() }
   }
 
   /// Runs `job` on a thread of the pool. False when the queue is full or the pool is stopping: the job is dropped.
-  public func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
+  ///
+  /// `queueMax`: with so many jobs waiting the queue counts as full. What others ask for has a lower bound than what must
+  /// be done.
+  public func submit(
+    queueMax: Int = ReactorLimits.ioQueueMax, _ job: @escaping @Sendable () -> Void
+  ) -> Bool {
     monitor.withLock {
-      guard !isStopping, queue.count < queueMax else { return false }
+      guard !isStopping, queue.count < min(queueMax, ReactorLimits.ioQueueMax) else { return false }
       queue.append(job)
       wakeOrStart()
       return true

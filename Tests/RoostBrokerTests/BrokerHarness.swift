@@ -34,6 +34,7 @@ final class BrokerHarness: @unchecked Sendable {
   init(
     config: [String: String] = [:], directory: String? = nil, port wanted: UInt16 = 0,
     host: String = "127.0.0.1", listener: String = "client", loops: Int = 2,
+    log: BrokerLog = .none, disk: any Disk = SystemDisk.shared,
     interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
     opening: () -> Void = {},
     coordinator makeCoordinator: (EventLoop) -> FakeCoordinator = {
@@ -66,8 +67,8 @@ final class BrokerHarness: @unchecked Sendable {
     let group = try EventLoopGroup(count: loops, name: "test")
     coordinator = makeCoordinator(group.loops[0])
     broker = try Broker(
-      slice: slice, log: .none, loops: group, transport: coordinator, interceptors: interceptors,
-      opening: opening)
+      slice: slice, log: log, loops: group, transport: coordinator, disk: disk,
+      interceptors: interceptors, opening: opening)
     clientLoop = try EventLoop(name: "client")
     let ready = DispatchSemaphore(value: 0)
     let failed = DispatchSemaphore(value: 0)

@@ -13,25 +13,34 @@ enum DeleteRecordsHandler: ApiHandler {
 
   static func handle(_ request: DeleteRecordsRequest, _ call: Call, _ broker: Broker) {
     // Segments go with it, so it is work for a thread that may wait.
-    call.answerLater(on: broker.ioPool) {
-      var response = DeleteRecordsResponse()
-      response.topics = request.topics.map { topic in
-        var result = DeleteRecordsResponse.DeleteRecordsTopicResult()
-        result.name = topic.name
-        result.partitions = topic.partitions.map { asked in
-          var answer = DeleteRecordsResponse.DeleteRecordsPartitionResult()
-          answer.partitionIndex = asked.partitionIndex
-          answer.lowWatermark = -1
-          switch delete(topic.name, asked, broker) {
-          case .success(let lowWatermark): answer.lowWatermark = lowWatermark
-          case .failure(let refusal): answer.errorCode = refusal.error.rawValue
-          }
-          return answer
-        }
-        return result
-      }
-      return response
+    call.answerLater(broker) {
+      answer(request) { _, _ in .failure(Refusal(error: .requestTimedOut)) }
+    } _: {
+      answer(request) { topic, asked in delete(topic, asked, broker) }
     }
+  }
+
+  private static func answer(
+    _ request: DeleteRecordsRequest,
+    _ delete: (String, DeleteRecordsRequest.DeleteRecordsPartition) -> Result<Int64, Refusal>
+  ) -> DeleteRecordsResponse {
+    var response = DeleteRecordsResponse()
+    response.topics = request.topics.map { topic in
+      var result = DeleteRecordsResponse.DeleteRecordsTopicResult()
+      result.name = topic.name
+      result.partitions = topic.partitions.map { asked in
+        var answer = DeleteRecordsResponse.DeleteRecordsPartitionResult()
+        answer.partitionIndex = asked.partitionIndex
+        answer.lowWatermark = -1
+        switch delete(topic.name, asked) {
+        case .success(let lowWatermark): answer.lowWatermark = lowWatermark
+        case .failure(let refusal): answer.errorCode = refusal.error.rawValue
+        }
+        return answer
+      }
+      return result
+    }
+    return response
   }
 
   private struct Refusal: Error {

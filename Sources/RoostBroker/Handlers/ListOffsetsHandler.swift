@@ -46,12 +46,24 @@ enum ListOffsetsHandler: ApiHandler {
     if isCheap {
       call.answer(answer(request, call.version, broker))
     } else {
-      call.answerLater(on: broker.ioPool) { answer(request, call.version, broker) }
+      call.answerLater(broker) {
+        answer(request, call.version) { _, _ in Found(error: .requestTimedOut) }
+      } _: {
+        answer(request, call.version, broker)
+      }
     }
   }
 
   private static func answer(
     _ request: ListOffsetsRequest, _ version: Int16, _ broker: Broker
+  ) -> ListOffsetsResponse {
+    answer(request, version) { topic, partition in find(topic, partition, request, version, broker)
+    }
+  }
+
+  private static func answer(
+    _ request: ListOffsetsRequest, _ version: Int16,
+    _ find: (String, ListOffsetsRequest.ListOffsetsPartition) -> Found
   ) -> ListOffsetsResponse {
     let twice = duplicates(request)
     var asked: Set<FetchPartition.Key> = []
@@ -69,7 +81,7 @@ enum ListOffsetsHandler: ApiHandler {
         let found =
           twice.contains(key)
           ? Found(error: .invalidRequest)
-          : find(topic.name, partition, request, version, broker)
+          : find(topic.name, partition)
         var answer = ListOffsetsResponse.ListOffsetsPartitionResponse()
         answer.partitionIndex = partition.partitionIndex
         answer.errorCode = found.error.rawValue
