@@ -94,6 +94,42 @@ import Testing
       let answer = try await client.produce("seen", 0, try Batches.make(3), acks: acks)
       #expect(answer.errorCode == ErrorCode.notLeaderOrFollower.rawValue)
     }
+    // The error means that nothing was written: a client that sends it again doubles nothing.
+    #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 0)
+    try harness.end()
+  }
+
+  @Test(arguments: [true, false])
+  func nothingOfASplitBatchIsWrittenWhenAPartsPartitionIsLedElsewhere(
+    failingFirst: Bool
+  ) async throws {
+    let good: (partition: Int32, bytes: [UInt8]) = (0, try Batches.make(1))
+    let elsewhere: (partition: Int32, bytes: [UInt8]) = (1, try Batches.make(2))
+    let parts = failingFirst ? [elsewhere, good] : [good, elsewhere]
+    let harness = try harness(Scripted { _ in .distribute(parts) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen", partitions: 2)
+    let partition = try harness.broker.replicas.partition(.name("seen"), 1).get()
+    let log = try #require(partition.log)
+    partition.become(.follower(leader: 2, epoch: 1, log: log), leader: (2, 1))
+    let answer = try await client.produce("seen", 0, try Batches.make(3))
+    #expect(answer.errorCode == ErrorCode.notLeaderOrFollower.rawValue)
+    #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 0)
+    try harness.end()
+  }
+
+  @Test func aPartWithSequenceNumbersIsRefusedBeforeAnythingIsWritten() async throws {
+    let parts: [(partition: Int32, bytes: [UInt8])] = [
+      (0, try Batches.make(1)),
+      (1, try Batches.make(2, producerId: 7, epoch: 0, sequence: 5)),
+    ]
+    let harness = try harness(Scripted { _ in .distribute(parts) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen", partitions: 2)
+    let answer = try await client.produce("seen", 0, try Batches.make(3))
+    #expect(answer.errorCode == ErrorCode.invalidRecord.rawValue)
+    #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 0)
+    #expect(try await client.fetch("seen", 1, from: 0).highWatermark == 0)
     try harness.end()
   }
 

@@ -17,7 +17,11 @@ import Testing
     _ = try await client.createTopic("t", partitions: 2)
     _ = try await client.produce("t", 0, Batches.make(3, timestamp: 1_000))
     let gate = TestGate()
-    while harness.broker.ioPool.submit(queueMax: Limits.ioWaitingMax, { gate.wait() }) {}
+    let pool = harness.broker.ioPool
+    for _ in 0..<Limits.ioThreads { #expect(pool.submit { gate.wait() }) }
+    // Once all threads are in a job nothing makes room in the queue.
+    while pool.jobsWaiting > 0 { await Task.yield() }
+    while pool.submit(queueMax: Limits.ioWaitingMax, { gate.wait() }) {}
     for _ in 0..<5 {
       let offsets = try await listOffsets(client, timestamp: 1_001)
       #expect(offsets.map(\.errorCode) == [7, 7])
@@ -30,7 +34,7 @@ import Testing
     #expect(try await client.produce("t", 0, Batches.make(1)).errorCode == 0)
     #expect((1...9).contains(lines.all.filter { $0.contains("the disk does not keep up") }.count))
     gate.open()
-    while harness.broker.ioPool.jobsWaiting > 0 { await Task.yield() }
+    while pool.jobsWaiting > 0 { await Task.yield() }
     #expect(try await listOffsets(client, timestamp: 1_001)[0].offset == 1)
     #expect(try await deleteRecords(client, before: 2).lowWatermark == 2)
     try harness.end()

@@ -274,7 +274,7 @@ final class ProduceLane {
   /// has failed stays failed.
   private func noteSplit(_ info: AppendInfo, _ origin: Origin, _ partition: Partition) {
     if origin.work.cursor.acks == -1 {
-      origin.work.alsoAwaited.append((partition, info.lastOffset + 1))
+      origin.work.alsoAwaited.append((origin.at, partition, info.lastOffset + 1))
     }
     guard origin.work.outcomes[origin.at].error == .none else { return }
     origin.work.outcomes[origin.at] = ProduceOutcome(
@@ -406,18 +406,23 @@ final class ProduceLane {
   ) {
     switch verdict {
     case .keep:
-      addChecked(
-        work, at, UnsafeMutableRawBufferPointer(mutating: batch.bytes), topic, batch.partition)
+      guard let partition = led(work, at, topic, batch.partition) else { return }
+      addChecked(work, at, UnsafeMutableRawBufferPointer(mutating: batch.bytes), to: partition)
     case .replace(let bytes):
-      guard let made = check(work, at, bytes, topic) else { return }
-      addChecked(work, at, made, topic, batch.partition)
+      guard let partition = led(work, at, topic, batch.partition),
+        let made = check(work, at, bytes, topic)
+      else { return }
+      addChecked(work, at, made, to: partition)
     case .distribute(let parts):
-      // All parts are checked before any is staged: a batch is not half refused.
-      let made = parts.compactMap { check(work, at, $0.bytes, topic) }
-      guard made.count == parts.count else { return }
-      for (part, bytes) in zip(parts, made) {
-        addChecked(work, at, bytes, topic, part.partition, hidesOffset: true)
+      // All parts and their partitions are checked before any is staged: a batch is not half refused.
+      var made: [(bytes: UnsafeMutableRawBufferPointer, partition: Partition)] = []
+      for part in parts {
+        guard let partition = led(work, at, topic, part.partition),
+          let bytes = check(work, at, part.bytes, topic), isPart(work, at, bytes, topic)
+        else { return }
+        made.append((bytes, partition))
       }
+      for part in made { addChecked(work, at, part.bytes, to: part.partition, hidesOffset: true) }
     case .reject(let error, let message): work.outcomes[at] = .failed(error, message)
     case .swallow: work.outcomes[at] = ProduceOutcome(error: .none)
     }
@@ -441,15 +446,40 @@ final class ProduceLane {
     return nil
   }
 
-  /// Stages what comes from a plugin. That this broker still leads is seen at the append.
-  private func addChecked(
-    _ work: ProduceWork, _ at: Int, _ bytes: UnsafeMutableRawBufferPointer, _ topic: Topic,
-    _ index: Int32, hidesOffset: Bool = false
-  ) {
+  /// Whether the log can refuse a part for nothing that shows before: it has no sequence numbers and fits a segment.
+  private func isPart(
+    _ work: ProduceWork, _ at: Int, _ bytes: UnsafeMutableRawBufferPointer, _ topic: Topic
+  ) -> Bool {
+    let header = RecordBatchHeader(UnsafeRawBufferPointer(bytes))
+    guard header?.hasProducerId == false, bytes.count <= topic.settings.log.segmentBytes else {
+      work.outcomes[at] = .failed(
+        .invalidRecord, "What a plugin made of the batch has a producer id or fits no segment.")
+      return false
+    }
+    return true
+  }
+
+  /// The partition that a plugin's batch goes to, if this broker leads it now; nil: the outcome says why not. It is
+  /// looked at once more, under its lock, at the append.
+  private func led(
+    _ work: ProduceWork, _ at: Int, _ topic: Topic, _ index: Int32
+  ) -> Partition? {
     guard let partition = topic.partition(index) else {
       work.outcomes[at] = .failed(.notLeaderOrFollower)
-      return
+      return nil
     }
+    if case .failure(let refusal) = partition.leaderLog(currentEpoch: -1) {
+      refuse(work, at, refusal, .id(topic.id))
+      return nil
+    }
+    return partition
+  }
+
+  /// Stages what comes from a plugin.
+  private func addChecked(
+    _ work: ProduceWork, _ at: Int, _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition,
+    hidesOffset: Bool = false
+  ) {
     var records: Int64 = 0
     if let header = RecordBatchHeader(UnsafeRawBufferPointer(bytes)) {
       records = Int64(header.recordCount)

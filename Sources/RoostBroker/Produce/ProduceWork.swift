@@ -14,8 +14,8 @@ final class ProduceWork {
   var awaited: [(partition: Partition, offset: Int64)?] = []
   /// Batches that were made anew (another codec, a plugin's): kept until they are written.
   var owned: [UnsafeMutableRawBufferPointer] = []
-  /// What acks=all waits for beyond `awaited`: the other parts of batches that a plugin has split.
-  var alsoAwaited: [(partition: Partition, offset: Int64)] = []
+  /// What acks=all waits for beyond `awaited`: the parts of batches that a plugin has split, with the batch's place.
+  var alsoAwaited: [(at: Int, partition: Partition, offset: Int64)] = []
   /// Partitions whose log is to be flushed before the answer, and whose outcome hangs on it.
   var flushes: [(partition: Partition, at: Int)] = []
   /// Interceptions that have not come back.
@@ -55,15 +55,35 @@ final class ProduceWork {
     return copy
   }
 
-  /// acks=all: every batch that was taken is replicated.
+  /// acks=all: every batch that was taken is replicated, in all its parts.
   var isReplicated: Bool {
-    awaited.allSatisfy { waiting in waiting.map(Self.isReplicated) ?? true }
-      && alsoAwaited.allSatisfy(Self.isReplicated)
+    awaited.allSatisfy { waiting in
+      waiting.map { Self.isReplicated($0.partition, $0.offset) } ?? true
+    } && alsoAwaited.allSatisfy { Self.isReplicated($0.partition, $0.offset) }
   }
 
-  private static func isReplicated(_ waiting: (partition: Partition, offset: Int64)) -> Bool {
-    guard let log = waiting.partition.log else { return true }
-    return log.highWatermark >= waiting.offset
+  /// Without a log nobody can say so: `DelayedProduce` finds out why there is none.
+  static func isReplicated(_ partition: Partition, _ offset: Int64) -> Bool {
+    guard let log = partition.log else { return false }
+    return log.highWatermark >= offset
+  }
+
+  /// What acks=all still waits for becomes a failure where `judge` says so; the first failure of a batch stays.
+  func failAwaited(_ judge: (Partition, _ offset: Int64) -> ErrorCode?) {
+    for (at, waiting) in awaited.enumerated() {
+      guard let waiting, let error = judge(waiting.partition, waiting.offset) else { continue }
+      fail(at, error)
+      awaited[at] = nil
+    }
+    alsoAwaited.removeAll { waiting in
+      guard let error = judge(waiting.partition, waiting.offset) else { return false }
+      fail(waiting.at, error)
+      return true
+    }
+  }
+
+  private func fail(_ at: Int, _ error: ErrorCode) {
+    if outcomes[at].error == .none { outcomes[at] = .failed(error) }
   }
 
   var firstError: ErrorCode? { outcomes.first { $0.error != .none }?.error }

@@ -15,36 +15,35 @@ final class DelayedProduce: DelayedOperation, @unchecked Sendable {
   }
 
   func watch() {
-    for case let waiting? in work.awaited where waiting.partition.watchers.add(self) {
-      watched.append(waiting.partition)
-    }
+    for case let waiting? in work.awaited { watch(waiting.partition) }
+    for waiting in work.alsoAwaited { watch(waiting.partition) }
+  }
+
+  private func watch(_ partition: Partition) {
+    if partition.watchers.add(self) { watched.append(partition) }
   }
 
   override func tryComplete() -> Bool {
-    noteLost()
+    failLost()
     guard work.isReplicated else { return false }
     lane.answer(work)
     return true
   }
 
-  /// A partition that is not led here any more will not be replicated from here.
-  private func noteLost() {
-    for (at, waiting) in work.awaited.enumerated() {
-      guard let waiting else { continue }
-      if case .failure(let refusal) = waiting.partition.leaderLog(currentEpoch: -1) {
-        work.outcomes[at] = .failed(refusal.errorCode)
-        work.awaited[at] = nil
-      }
-    }
-  }
-
   override func expire() {
-    for (at, waiting) in work.awaited.enumerated() {
-      guard let waiting, let log = waiting.partition.log, log.highWatermark < waiting.offset
-      else { continue }
-      work.outcomes[at] = .failed(.requestTimedOut)
+    failLost()
+    work.failAwaited { partition, offset in
+      ProduceWork.isReplicated(partition, offset) ? nil : .requestTimedOut
     }
     lane.answer(work)
+  }
+
+  /// A partition that is not led here any more, or has failed, will not be replicated from here.
+  private func failLost() {
+    work.failAwaited { partition, _ in
+      guard case .failure(let refusal) = partition.leaderLog(currentEpoch: -1) else { return nil }
+      return refusal.errorCode
+    }
   }
 
   override func unwatch() {
