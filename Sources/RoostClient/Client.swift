@@ -1,5 +1,6 @@
 internal import RoostBase
 public import RoostMessages
+internal import RoostNetwork
 internal import RoostReactor
 internal import RoostSystem
 public import RoostWire
@@ -18,7 +19,6 @@ public actor Client {
 
   public nonisolated let configuration: ClientConfiguration
   nonisolated let loop: EventLoop
-  private let resolver = IOPool(name: "roost-resolve", threads: 1)
   private let bootstrap: [Endpoint]
   private var brokers: [Int32: BrokerNode] = [:]
   private var topics: [String: (info: TopicInfo, atMillis: Int64)] = [:]
@@ -55,25 +55,19 @@ public actor Client {
   }
 
   deinit {
-    // Nothing of the actor runs any more. Both waits happen on a thread of their own: this may be the loop's.
+    // Nothing of the actor runs any more. The wait happens on a thread of its own: this may be the loop's.
     // Open links and the loop hold each other, so they are closed on it first.
-    let (loop, resolver, links) = (loop, resolver, links)
-    loop.submit {
-      for link in links.values { link.close(ClientError(.closed, "the client was closed")) }
-    }
+    let (loop, links) = (loop, links)
+    loop.submit { for link in links.values { link.close() } }
     loop.stop()
-    _ = try? SystemThread.start(name: "roost-close") {
-      loop.join()
-      resolver.stop()
-    }
+    _ = try? SystemThread.start(name: "roost-close") { loop.join() }
   }
 
   /// Closes every connection. Whatever is asked afterwards fails.
   public func close() {
     guard !isClosed else { return }
     isClosed = true
-    let error = ClientError(.closed, "the client was closed")
-    for link in links.values { link.close(error) }
+    for link in links.values { link.close() }
     links = [:]
   }
 
@@ -95,11 +89,10 @@ public actor Client {
     let version = try version(of: Request.self, versions, on: link)
     let request = try build(version)
     let timeout = timeoutMillis ?? configuration.requestTimeoutMillis
-    let answer = await exchange(
-      request, version, on: link, timeoutMillis: timeout, hasAnswer: hasAnswer)
-    let frame = try answer.get()
-    guard hasAnswer else { return try read(Response(), version) }
-    return try Self.decode(frame, version, from: link.endpoint, read)
+    let answer = await link.send(
+      request, version: version, timeoutMillis: timeout, hasAnswer: hasAnswer)
+    guard let reply = try answer.get() else { return try read(Response(), version) }
+    return try Self.decode(reply, version, from: link.endpoint, read)
   }
 
   private func version<Request: WireMessage>(
@@ -122,51 +115,21 @@ public actor Client {
     return most
   }
 
-  private func exchange<Request: WireMessage>(
-    _ request: Request, _ version: Int16, on link: Link, timeoutMillis: Int64,
-    hasAnswer: Bool = true
-  ) async -> Link.Answer {
-    let clientId = configuration.clientId
-    return await withCheckedContinuation { continuation in
-      link.send(timeoutMillis: timeoutMillis, hasAnswer: hasAnswer) {
-        (writer: inout WireWriter, correlation: Int32) throws(WireError) in
-        var header = RequestHeader()
-        header.requestApiKey = Request.apiKey
-        header.requestApiVersion = version
-        header.correlationId = correlation
-        header.clientId = clientId
-        try header.encode(into: &writer, version: Request.isFlexible(version) ? 2 : 1)
-        try request.encode(into: &writer, version: version)
-      } done: { answer in
-        continuation.resume(returning: answer)
-      }
-    }
-  }
-
   private static func decode<Response: WireMessage, Value>(
-    _ frame: [UInt8], _ version: Int16, from endpoint: Endpoint,
+    _ reply: RawReply, _ version: Int16, from endpoint: Endpoint,
     _ read: (Response, Int16) throws(ClientError) -> Value
   ) throws(ClientError) -> Value {
-    let result: Result<Value, ClientError> = frame.withUnsafeBytes { bytes in
-      do throws(WireError) {
-        var reader = WireReader(bytes)
-        // ApiVersions answers have the oldest header, so that anyone can read them.
-        let isPlain =
-          !Response.isFlexible(version) || Response.apiKey == ApiKey.apiVersions.rawValue
-        _ = try ResponseHeader(from: &reader, version: isPlain ? 0 : 1)
-        let response = try Response(from: &reader, version: version)
-        do throws(ClientError) {
-          return .success(try read(response, version))
-        } catch {
-          return .failure(error)
-        }
-      } catch {
-        return .failure(
-          ClientError(
-            .malformed, "the answer of \(endpoint) cannot be read: \(error)", isUncertain: true))
-      }
+    // What the answer borrows lives as long as the reply.
+    defer { withExtendedLifetime(reply) {} }
+    let response: Response
+    do throws(WireError) {
+      var reader = WireReader(reply.body)
+      response = try Response(from: &reader, version: version)
+    } catch {
+      throw ClientError(
+        .malformed, "the answer of \(endpoint) cannot be read: \(error)", isUncertain: true)
     }
-    return try result.get()
+    return try read(response, version)
   }
 
   /// Repeats `body` while it fails in a way that may pass, until the time of an operation is over.
@@ -262,54 +225,14 @@ extension Client {
   }
 
   private func open(_ endpoint: Endpoint) async throws(ClientError) -> Link {
-    let address = try await resolve(endpoint.host)
-    let loop = loop
-    let timeout = configuration.connectTimeoutMillis
-    let result: Result<Link, ClientError> = await withCheckedContinuation { continuation in
-      // The link is held here until it is open or has failed; `box` is touched on the loop alone.
-      let box = LinkBox()
-      do throws(ClientError) {
-        box.link = try Link(
-          loop: loop, endpoint: endpoint, address: address, timeoutMillis: timeout
-        ) { error in
-          guard let link = box.link else { return }
-          box.link = nil
-          continuation.resume(returning: error.map { .failure($0) } ?? .success(link))
-        }
-      } catch {
-        continuation.resume(returning: .failure(error))
-      }
-    }
-    let link = try result.get()
+    let link = Link(loop: loop, endpoint: endpoint, configuration)
     do throws(ClientError) {
       try await negotiate(link)
     } catch {
-      link.close(error)
+      link.close()
       throw error
     }
     return link
-  }
-
-  private final class LinkBox {
-    var link: Link?
-  }
-
-  private func resolve(_ host: String) async throws(ClientError) -> String {
-    let resolver = resolver
-    let result: Result<String, ClientError> = await withCheckedContinuation { continuation in
-      let isTaken = resolver.submit {
-        do throws(RoostError) {
-          continuation.resume(returning: .success(try Socket.resolve(host)))
-        } catch {
-          continuation.resume(returning: .failure(ClientError(.connection, "\(error)")))
-        }
-      }
-      if !isTaken {
-        continuation.resume(
-          returning: .failure(ClientError(.connection, "too many names to look up")))
-      }
-    }
-    return try result.get()
   }
 
   /// Asks what the broker offers: in version 3 first; a broker that lacks it says so, and is asked in version 0.
@@ -321,13 +244,14 @@ extension Client {
         request.clientSoftwareVersion = "0.1.0"
       }
       let timeout = configuration.connectTimeoutMillis
-      let frame = try await exchange(request, version, on: link, timeoutMillis: timeout).get()
-      // The code stands first behind the correlation id, in whatever version the answer is.
-      let isRefused =
-        frame.count >= 6
-        && Int16(frame[4]) << 8 | Int16(frame[5]) == ErrorCode.unsupportedVersion.rawValue
+      let answer = await link.send(
+        request, version: version, timeoutMillis: timeout, hasAnswer: true)
+      guard let reply = try answer.get() else { return }
+      // The code stands first, in whatever version the answer is.
+      var reader = WireReader(reply.body)
+      let isRefused = (try? reader.int16()) == ErrorCode.unsupportedVersion.rawValue
       if isRefused, version > 0 { continue }
-      link.versions = try Self.decode(frame, version, from: link.endpoint) {
+      link.versions = try Self.decode(reply, version, from: link.endpoint) {
         (response: ApiVersionsResponse, _) throws(ClientError) in
         guard response.errorCode == 0 else {
           throw .server(response.errorCode, nil, "ask \(link.endpoint) for its versions")

@@ -2,10 +2,6 @@
 public enum ClientLimits {
   /// The largest answer that is read; a fetch is at most fetch.max.bytes and one batch.
   public static let answerBytesMax = 128 << 20
-  /// What one read of a socket asks for.
-  static let receiveBytes = 64 << 10
-  /// Requests on their way on one connection.
-  public static let inFlightMax = 64
   /// Bootstrap addresses that are tried.
   public static let bootstrapMax = 32
   /// The pause after the n-th failure doubles up to this.

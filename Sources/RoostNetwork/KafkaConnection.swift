@@ -50,7 +50,9 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
   private var reader: FrameReader
   private var pool = BlockPool(budget: MemoryBudget(limit: Int.max))
   private var pending = PendingQueue()
-  private var queue: [OutputBlock] = []
+  private var output: [OutputBlock] = []
+  /// Requests without an answer, by the block that they are in: told once it is out.
+  private var departures: [(block: OutputBlock, completion: (RoostError?) -> Void)] = []
   private var isBlocked = false
   private var isAgainQueued = false
   private var hasUnread = false
@@ -132,6 +134,37 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
     encode: (inout WireWriter) throws(WireError) -> Void,
     completion: @escaping @Sendable (Result<RawReply, RoostError>) -> Void
   ) throws(WireError) {
+    let (block, correlationId) = try frame(apiKey, version, isFlexible: isFlexible, encode)
+    let hasTags = isFlexible && apiKey != RequestHeader.apiVersionsKey
+    let timeout = timeoutMillis ?? settings.requestTimeoutMillis
+    let enqueue: @Sendable () -> Void = { [self] in
+      add(block, correlationId, hasTags: hasTags, timeoutMillis: timeout, completion)
+    }
+    if loop.isCurrent { enqueue() } else { loop.submit(enqueue) }
+  }
+
+  /// Sends a request that is never answered (Produce with acks=0). `completion` comes on the loop, once the request is
+  /// in the kernel's hands, or with an error; what becomes of it then is not known.
+  public func sendRawWithoutAnswer(
+    apiKey: Int16, version: Int16, isFlexible: Bool,
+    encode: (inout WireWriter) throws(WireError) -> Void,
+    completion: @escaping @Sendable (RoostError?) -> Void
+  ) throws(WireError) {
+    let (block, _) = try frame(apiKey, version, isFlexible: isFlexible, encode)
+    let add: @Sendable () -> Void = { [self] in
+      if case .closed = state {
+        return completion(RoostError(.unavailable, "the connection to \(endpoint) is closed"))
+      }
+      departures.append((enqueue(block), completion))
+    }
+    if loop.isCurrent { add() } else { loop.submit(add) }
+  }
+
+  /// A request's bytes and its number.
+  private func frame(
+    _ apiKey: Int16, _ version: Int16, isFlexible: Bool,
+    _ encode: (inout WireWriter) throws(WireError) -> Void
+  ) throws(WireError) -> (OutputBlock, Int32) {
     let correlationId = nextCorrelation.add(1, ordering: .relaxed).oldValue
     let block = OutputBlock()
     let clientId = settings.clientId
@@ -140,12 +173,7 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
         into: &writer, apiKey, version, correlationId, clientId, isFlexible: isFlexible)
       try encode(&writer)
     }
-    let hasTags = isFlexible && apiKey != RequestHeader.apiVersionsKey
-    let timeout = timeoutMillis ?? settings.requestTimeoutMillis
-    let enqueue: @Sendable () -> Void = { [self] in
-      add(block, correlationId, hasTags: hasTags, timeoutMillis: timeout, completion)
-    }
-    if loop.isCurrent { enqueue() } else { loop.submit(enqueue) }
+    return (block, correlationId)
   }
 
   private static func writeHeader(
@@ -194,15 +222,22 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
     pending.append(
       Pending(
         correlationId: correlationId, hasTags: hasTags, timer: timer, completion: completion))
-    if let last = queue.last, block.count <= NetworkLimits.copyBytes,
+    enqueue(block)
+  }
+
+  /// Puts a request behind the others; the block that it is in then.
+  @discardableResult
+  private func enqueue(_ block: OutputBlock) -> OutputBlock {
+    defer { runAgain() }
+    guard let last = output.last, block.count <= NetworkLimits.copyBytes,
       last.count <= NetworkLimits.flushBytes
-    {
-      let isWhole = last.append(contentsOf: block)
-      precondition(isWhole, "a request has no file regions")
-    } else {
-      queue.append(block)
+    else {
+      output.append(block)
+      return block
     }
-    runAgain()
+    let isWhole = last.append(contentsOf: block)
+    precondition(isWhole, "a request has no file regions")
+    return last
   }
 
   /// Writes, and reads on, once for all requests of this turn.
@@ -302,15 +337,24 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
 
   private func flush() {
     guard case .open(let stream) = state, !isBlocked else { return }
-    while let block = queue.first {
-      switch block.send(to: stream, more: queue.count > 1) {
-      case .all: queue.removeFirst()
+    while let block = output.first {
+      switch block.send(to: stream, more: output.count > 1) {
+      case .all:
+        output.removeFirst()
+        departed(block)
       case .blocked:
         isBlocked = true
         return loop.change(self, [.readable, .peerDone, .writable])
       case .failed(let number): return broken(number)
       case .fileEnded: preconditionFailure("a request has no file regions")
       }
+    }
+  }
+
+  private func departed(_ block: OutputBlock) {
+    while let first = departures.first, first.block === block {
+      departures.removeFirst()
+      first.completion(nil)
     }
   }
 
@@ -391,7 +435,10 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
     }
     state = .closed
     connectTimer?.cancel()
-    queue = []
+    output = []
+    let stayed = departures
+    departures = []
+    for departure in stayed { departure.completion(error) }
     if !isReading { reader.settle(pool: &pool, isLeaving: true) }
     while let request = pending.first {
       pending.removeFirst()

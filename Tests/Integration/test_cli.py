@@ -205,9 +205,9 @@ def test_it_ends_when_nobody_reads(shared_cluster):
 
 
 @pytest.mark.parametrize("answer, words", [
-    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "sent an answer of"),
-    (struct.pack(">i", 0x7FFFFFFF) + b"\0" * 64, "sent an answer of 2147483647 bytes"),
-    (struct.pack(">ii", 4, 99), "answered a request that was not sent"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "answered with a frame of length"),
+    (struct.pack(">i", 0x7FFFFFFF) + b"\0" * 64, "answered with a frame of length 2147483647"),
+    (struct.pack(">ii", 4, 99), "answered a request (99) that was not next"),
     (struct.pack(">iih", 100, 0, 0) + b"\xff" * 94, "cannot be read"),
     (b"\0\0", "closed the connection"),
 ])

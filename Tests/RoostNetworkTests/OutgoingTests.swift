@@ -158,6 +158,60 @@ import Testing
     #expect(ends.withLock { $0.count } == 1)
   }
 
+  @Test func requestsWithoutAnAnswerLeaveBetweenOthers() throws {
+    let bodies = Mutex<[Int]>([])
+    let fixture = try Fixture { request in
+      let size = request.body.count
+      bodies.withLock { $0.append(size) }
+      if size % 2 == 0 { request.slot.answerNothing() } else { TestHandler.echo(request) }
+    }
+    let connection = KafkaConnection(.unix(path: fixture.path), loop: fixture.loop)
+    let told = Mutex<[String]>([])
+    // Small ones share a block; one of 3 MB waits for the socket.
+    let sizes = [2, 1, 4, 3_000_000, 3, 6]
+    for size in sizes {
+      let body = [UInt8](repeating: 7, count: size)
+      if size % 2 == 0 {
+        try connection.sendRawWithoutAnswer(
+          apiKey: 3, version: 0, isFlexible: false, encode: { $0.raw(body) }
+        ) { error in told.withLock { $0.append(error.map { "\($0)" } ?? "out \(size)") } }
+      } else {
+        try connection.sendRaw(
+          apiKey: 3, version: 0, isFlexible: false, encode: { $0.raw(body) }
+        ) { result in
+          if case .success(let reply) = result {
+            told.withLock { $0.append("answered \(reply.body.count)") }
+          }
+        }
+      }
+    }
+    waitUntil { told.withLock { $0.count } == sizes.count }
+    #expect(bodies.withLock { $0 } == sizes)
+    #expect(
+      told.withLock { $0.filter { $0.hasPrefix("out") } }
+        == ["out 2", "out 4", "out 3000000", "out 6"])
+    #expect(told.withLock { Set($0) }.isSuperset(of: ["answered 1", "answered 3"]))
+    connection.close()
+    // Closed: an error, not silence.
+    try connection.sendRawWithoutAnswer(
+      apiKey: 3, version: 0, isFlexible: false, encode: { _ in }
+    ) { error in told.withLock { $0.append(error == nil ? "sent" : "refused") } }
+    waitUntil { told.withLock { $0.last } == "refused" }
+    fixture.stop()
+  }
+
+  @Test func whatCannotLeaveIsToldToo() throws {
+    let loop = try EventLoop(name: "client")
+    let connection = KafkaConnection(.unix(path: "/tmp/roost-test-no-such.sock"), loop: loop)
+    let failed = Counter()
+    try connection.sendRawWithoutAnswer(
+      apiKey: 0, version: 0, isFlexible: false, encode: { _ in }
+    ) { if $0 != nil { failed.add() } }
+    waitUntil { failed.value == 1 }
+    loop.stop()
+    loop.join()
+  }
+
   @Test func anAnswerThatDoesNotComeBreaksTheConnection() throws {
     let slots = KeptSlots()
     let fixture = try Fixture { slots.add($0.slot) }
