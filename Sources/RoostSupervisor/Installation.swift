@@ -77,13 +77,10 @@ public struct Directories: Equatable, Sendable {
   /// From STATE_DIRECTORY and RUNTIME_DIRECTORY where systemd sets them (systemd.exec(5)), else from the user's XDG
   /// directories, so that one spec serves both. Makes nothing.
   public init(cluster: String, environment: [String: String]) {
-    let user = HostFiles.userId()
     if let directory = Self.first(environment["STATE_DIRECTORY"]) {
       state = directory
     } else {
-      let home = environment["HOME"] ?? "/tmp/roost-\(user)"
-      state =
-        "\(Self.absolute(environment["XDG_STATE_HOME"]) ?? home + "/.local/state")/roost/\(cluster)"
+      state = "\(Self.stateBase(environment))/\(cluster)"
     }
     if let directory = Self.first(environment["RUNTIME_DIRECTORY"]) {
       runtime = directory
@@ -98,6 +95,12 @@ public struct Directories: Equatable, Sendable {
     self.state = state
     self.runtime = runtime
     self.log = log ?? state + "/log"
+  }
+
+  /// Where the state directories of this user's clusters are.
+  public static func stateBase(_ environment: [String: String]) -> String {
+    let home = environment["HOME"] ?? "/tmp/roost-\(HostFiles.userId())"
+    return (absolute(environment["XDG_STATE_HOME"]) ?? home + "/.local/state") + "/roost"
   }
 
   /// Where the runtime directories of this user's clusters are.

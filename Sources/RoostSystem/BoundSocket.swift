@@ -97,6 +97,11 @@ public struct BoundSocket: ~Copyable {
   }
 }
 
+extension RoostError {
+  /// Nobody listens at a Unix socket: there is none, or one that its process left behind.
+  public var isNobodyListening: Bool { errno == ECONNREFUSED || errno == ENOENT }
+}
+
 /// A plain stream connection to a Unix socket, non-blocking. The caller closes the descriptor.
 public func connectUnix(path: String) throws(RoostError) -> Int32 {
   let fd = roost_connect_unix(path)

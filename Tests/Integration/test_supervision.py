@@ -89,3 +89,46 @@ def test_what_does_not_stop_in_time_is_named(make_cluster):
     assert late.returncode == 1
     assert f"cluster test is still stopping after 1 s (waiting for interceptor-mask (pid {pid}), SIGKILL in" in late.stderr
     assert run(cluster, "down").returncode == 0 and not alive(pid)
+
+
+def test_a_cluster_whose_roostd_was_killed_is_shown_read_and_ended(make_cluster):
+    cluster = make_cluster(brokers=2, topics=[("t", 1)])
+    pids = [process["pid"] for process in cluster.processes()]
+    os.kill(cluster.supervisor(), signal.SIGKILL)
+    wait_until(lambda: cluster.status()["state"] == "abandoned", "the death of roostd")
+    status = run(cluster, "status")
+    assert status.returncode == 1
+    assert "is abandoned: its roostd died, 3 of 3 processes are still there and nobody restarts them" in status.stdout
+    assert f'"roost down" ends them, "roost up {cluster.spec}" replaces them' in status.stdout
+    assert [p["pid"] for p in cluster.status()["processes"]] == pids
+    # Brokers still serve whoever names one, and nobody is named by a roostd.
+    assert run(cluster, "topic", "list", "-b", cluster.bootstrap).returncode == 0
+    assert "is abandoned: its roostd died" in run(cluster, "topic", "list").stderr
+    logs = run(cluster, "logs", "broker-1")
+    assert logs.returncode == 0 and "broker-1: " in logs.stdout
+    assert "roostd: cluster test is ready" in run(cluster, "logs", "roostd").stdout
+    down = run(cluster, "down")
+    assert down.returncode == 0 and down.stdout == "cluster test has stopped\n", down.stderr
+    assert "its roostd died" in down.stderr
+    assert not any(alive(pid) for pid in pids)
+    assert [path.name for path in (cluster.runtime / "roost/test").iterdir()] == ["supervisor.lock"]
+    for words in (("down",), ("status",)):
+        nothing = run(cluster, *words)
+        assert nothing.returncode == 1 and "no cluster runs here" in nothing.stderr and not nothing.stdout
+    assert run(cluster, "logs", "broker-2").stdout, "logs outlive the cluster"
+    cluster.up()
+    assert run(cluster, "status").returncode == 0
+
+
+def test_nothing_left_of_a_cluster_is_said_and_cleared_away(make_cluster):
+    cluster = make_cluster()
+    for pid in [cluster.supervisor(), *(process["pid"] for process in cluster.processes())]:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not alive(pid), "its end")
+    status = run(cluster, "status")
+    assert status.returncode == 1
+    assert "cluster test does not run: its roostd died, and none of its processes is left" in status.stdout
+    down = run(cluster, "down")
+    assert down.returncode == 0 and "removed what was left of cluster test" in down.stdout
+    assert [path.name for path in (cluster.runtime / "roost/test").iterdir()] == ["supervisor.lock"]
+    assert run(cluster, "down").returncode == 1

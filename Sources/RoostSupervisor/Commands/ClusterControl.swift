@@ -5,10 +5,19 @@ internal import RoostWire
 
 /// The command line's side of a roostd's control socket. Blocking, one question at a time.
 public final class ClusterControl {
-  /// Where a running roostd of a cluster listens.
+  /// Where a roostd of a cluster has, or had, its sockets.
   public struct Place: Equatable, Sendable {
     public let cluster: String
-    public let socket: String
+    public let runtime: String
+
+    var socket: String { runtime + "/supervisor.sock" }
+  }
+
+  /// A cluster on this machine.
+  public enum Found {
+    case running(ClusterControl)
+    /// Its roostd died; what it left may still run.
+    case abandoned(AbandonedCluster)
   }
 
   /// Where roostd under systemd has its runtime directories (RuntimeDirectory=roost/%i).
@@ -20,55 +29,82 @@ public final class ClusterControl {
   /// roostd's process, as the kernel says.
   public let pid: Int32
 
-  /// Sockets of roostds on this machine that this user may talk to, its own first. `runtime`: a directory that was
-  /// named instead.
+  /// Where roostds on this machine that this user may talk to have left something, its own first. `runtime`: a
+  /// directory that was named instead.
   public static func places(
     environment: [String: String], runtime: String? = nil
   ) -> [Place] {
+    func hasSomething(_ directory: String) -> Bool {
+      HostFiles.exists(directory + "/supervisor.sock") || HostFiles.exists(directory + "/children")
+    }
     if let runtime {
       let name = runtime.split(separator: "/").last.map { String($0) } ?? runtime
-      return [Place(cluster: name, socket: runtime + "/supervisor.sock")]
+      return hasSomething(runtime) ? [Place(cluster: name, runtime: runtime)] : []
     }
     var places: [Place] = []
     for base in [Directories.runtimeBase(environment), systemBase] {
-      for name in HostFiles.list(base) where HostFiles.exists("\(base)/\(name)/supervisor.sock") {
-        places.append(Place(cluster: name, socket: "\(base)/\(name)/supervisor.sock"))
+      for name in HostFiles.list(base) where hasSomething("\(base)/\(name)") {
+        places.append(Place(cluster: name, runtime: "\(base)/\(name)"))
       }
     }
     return places
+  }
+
+  /// The cluster that is named, or the only one: one that runs before one whose roostd died, one of which something
+  /// still lives before one of which nothing does.
+  public static func find(
+    cluster: String?, environment: [String: String], runtime: String? = nil
+  ) throws(RoostError) -> Found {
+    let wanted = places(environment: environment, runtime: runtime)
+      .filter { cluster == nil || runtime != nil || $0.cluster == cluster }
+    var open: [(Place, ClusterControl)] = []
+    var dead: [Place] = []
+    for place in wanted {
+      do { open.append((place, try ClusterControl(socket: place.socket))) } catch {
+        guard error.isNobodyListening else {
+          if wanted.count == 1 { throw error }
+          continue
+        }
+        dead.append(place)
+      }
+    }
+    if open.count > 1 { throw several("run", open.map(\.0.cluster)) }
+    if let only = open.first { return .running(only.1) }
+    var abandoned: [AbandonedCluster] = []
+    for place in dead { abandoned.append(try AbandonedCluster(place)) }
+    let living = abandoned.filter { !$0.living.isEmpty }
+    if living.count > 1 { throw several("are left by a roostd that died", living.map(\.cluster)) }
+    if let only = living.first ?? abandoned.first, living.count == 1 || abandoned.count == 1 {
+      return .abandoned(only)
+    }
+    if abandoned.count > 1 {
+      throw RoostError(
+        .unavailable,
+        "no cluster runs here; \(abandoned.map(\.cluster).joined(separator: ", ")) ended without a"
+          + " stop, \"roost down --cluster NAME\" removes what is left")
+    }
+    throw RoostError(
+      .unavailable,
+      cluster.map { "the cluster \($0) does not run here; \"roost up SPEC\" starts it" }
+        ?? "no cluster runs here; \"roost up SPEC\" starts one")
+  }
+
+  private static func several(_ what: String, _ names: [String]) -> RoostError {
+    RoostError(
+      .invalid,
+      "several clusters \(what) here (\(names.joined(separator: ", "))); say which one with --cluster"
+    )
   }
 
   /// Connects to the cluster that is named, or to the only one that runs here.
   public static func open(
     cluster: String?, environment: [String: String], runtime: String? = nil
   ) throws(RoostError) -> ClusterControl {
-    let all = places(environment: environment, runtime: runtime)
-    let wanted = all.filter { cluster == nil || runtime != nil || $0.cluster == cluster }
-    var open: [(Place, ClusterControl)] = []
-    var refused: RoostError?
-    for place in wanted {
-      do { open.append((place, try ClusterControl(socket: place.socket))) } catch {
-        refused = error
-      }
+    switch try find(cluster: cluster, environment: environment, runtime: runtime) {
+    case .running(let control): return control
+    case .abandoned(let abandoned):
+      throw RoostError(.unavailable, "\(abandoned.sentence); \(abandoned.advice)")
     }
-    if open.count > 1 {
-      let names = open.map(\.0.cluster).joined(separator: ", ")
-      throw RoostError(
-        .invalid, "several clusters run here (\(names)); say which one with --cluster")
-    }
-    if let only = open.first { return only.1 }
-    if let refused, wanted.count == 1 {
-      throw RoostError(
-        .unavailable,
-        "cluster \(wanted[0].cluster) does not answer: its roostd has ended, its processes may still serve; \"roost up SPEC\" ends them and starts it again",
-        cause: refused)
-    }
-    let what = cluster.map { "the cluster \($0)" } ?? "no cluster"
-    throw RoostError(
-      .unavailable,
-      cluster == nil
-        ? "\(what) runs here; \"roost up SPEC\" starts one"
-        : "\(what) does not run here; \"roost up SPEC\" starts it")
   }
 
   init(socket: String) throws(RoostError) {

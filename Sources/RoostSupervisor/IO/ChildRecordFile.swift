@@ -11,18 +11,25 @@ struct ChildRecordFile {
   let path: String
   let cluster: String
 
-  /// Writes who runs now.
-  func write(_ children: [(id: ProcessId, life: ChildLife)]) throws(RoostError) {
+  /// Writes who runs now, and what somebody who finds them without roostd needs to know.
+  func write(
+    _ children: [(plan: ProcessPlan, logPath: String?, life: ChildLife)], specPath: String,
+    logDirectory: String
+  ) throws(RoostError) {
     var records = ChildRecords()
     records.bootId = ProcFS.bootId()
     records.clusterName = cluster
     records.supervisorPid = HostFiles.processId()
-    records.children = children.map { child in
+    records.specPath = specPath
+    records.logDirectory = logDirectory
+    records.children = children.map { plan, logPath, life in
       var record = ChildRecords.Child()
-      record.role = child.id.role.rawValue
-      record.instance = child.id.instance
-      record.pid = child.life.process.pid
-      record.startTime = Int64(clamping: child.life.startTime)
+      record.role = plan.id.role.rawValue
+      record.instance = plan.id.instance
+      record.pid = life.process.pid
+      record.startTime = Int64(clamping: life.startTime)
+      record.logPath = logPath
+      record.stopTimeoutMs = plan.settings.stopTimeoutMillis
       return record
     }
     var writer = WireWriter(capacity: 512)
@@ -32,22 +39,33 @@ struct ChildRecordFile {
     try HostFiles.replace(path, writer.bytes())
   }
 
-  /// Processes of a former roostd that are still alive, each held by a pidfd and verified by start time and boot id:
-  /// first held, then looked at, so that a number that is used again is never taken for the old process.
-  func findLeftovers(_ log: EventLog) throws(RoostError) -> [(
-    leftover: Leftover, held: HeldProcess
-  )] {
-    guard let bytes = try HostFiles.read(path, bytesMax: Self.bytesMax) else { return [] }
-    let records: ChildRecords
+  /// The record; nil when there is none. Throws `.malformed` when it cannot be read.
+  func read() throws(RoostError) -> ChildRecords? {
+    guard let bytes = try HostFiles.read(path, bytesMax: Self.bytesMax) else { return nil }
     do {
-      records = try bytes.withUnsafeBytes { bytes throws(WireError) in
+      return try bytes.withUnsafeBytes { bytes throws(WireError) in
         var reader = WireReader(bytes)
         return try ChildRecords.versioned(from: &reader)
       }
     } catch {
-      log.warning("the record of children \(path) cannot be read (\(error)) and is left out")
+      throw RoostError(
+        .malformed, "the record of children \(path) cannot be read; remove it", cause: error)
+    }
+  }
+
+  /// Processes of a former roostd that are still alive. A record that cannot be read is left out with a warning.
+  func findLeftovers(_ log: EventLog) throws(RoostError) -> [(
+    leftover: Leftover, held: HeldProcess
+  )] {
+    do { return try read().map(Self.living) ?? [] } catch  where error.code == .malformed {
+      log.warning("\(error)")
       return []
     }
+  }
+
+  /// Those of the record that are still alive, each held by a pidfd and verified by start time and boot id: first held,
+  /// then looked at, so that a number that is used again is never taken for the old process.
+  static func living(_ records: ChildRecords) -> [(leftover: Leftover, held: HeldProcess)] {
     guard records.bootId == ProcFS.bootId() else { return [] }
     var found: [(leftover: Leftover, held: HeldProcess)] = []
     for child in records.children.prefix(Limits.processesMax) {

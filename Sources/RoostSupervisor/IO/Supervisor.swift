@@ -306,10 +306,15 @@ public final class Supervisor {
 
   private func saveRecords() {
     recordsAreOld = false
-    let alive = children.values.compactMap { child in
-      child.life.map { (id: child.plan.id, life: $0) }
+    let alive = core.order.compactMap { id in
+      children[id].flatMap { child in
+        child.life.map { (plan: child.plan, logPath: child.logPath, life: $0) }
+      }
     }
-    do { try records.write(alive) } catch { log.error("\(error)") }
+    do {
+      try records.write(
+        alive, specPath: plan.specPath, logDirectory: plan.directories.log)
+    } catch { log.error("\(error)") }
   }
 
   private func reportDeath(_ id: ProcessId, _ life: Life, _ reason: String) {

@@ -19,6 +19,13 @@ extension ClusterControl {
       cluster: arguments["cluster"], environment: currentEnvironment(),
       runtime: arguments["runtime"].map { HostFiles.absolutePath($0) })
   }
+
+  /// The same, also when its roostd has died.
+  static func find(_ arguments: Arguments) throws(RoostError) -> Found {
+    try find(
+      cluster: arguments["cluster"], environment: currentEnvironment(),
+      runtime: arguments["runtime"].map { HostFiles.absolutePath($0) })
+  }
 }
 
 extension Commands {
@@ -28,16 +35,33 @@ extension Commands {
     options: [
       .cluster, .runtime,
       .init("timeout", value: "SECONDS", help: "How long to wait (default 60)"),
-    ]
+    ],
+    notes: """
+      What a stop waits for is shown on a terminal, and elsewhere said every five seconds. A second one ends everything
+      at once. When roostd has died, this ends the processes that it left (SIGTERM, and SIGKILL after their stop timeout)
+      and removes their sockets.
+      The exit code is 0 when the cluster has stopped, 1 when none runs here or it has not stopped in time.
+      """
   ) { arguments in
     let seconds = try arguments.integer("timeout", in: 1...86_400) ?? 60
-    let control = try ClusterControl.open(arguments)
-    let name = try control.status(withMetrics: false).clusterName
     let progress = StopProgress()
-    guard try control.stop(timeoutMillis: seconds * 1000, progress: progress.show) else {
-      throw progress.timeout(cluster: name, seconds: seconds)
+    let name: String
+    let hasStopped: Bool
+    switch try ClusterControl.find(arguments) {
+    case .running(let control):
+      name = try control.status(withMetrics: false).clusterName
+      hasStopped = try control.stop(timeoutMillis: seconds * 1000, progress: progress.show)
+    case .abandoned(let abandoned):
+      name = abandoned.cluster
+      Console.error("roost: \(abandoned.sentence)\n")
+      hasStopped = try abandoned.end(timeoutMillis: seconds * 1000, progress: progress.show)
+      if abandoned.living.isEmpty {
+        Console.out("removed what was left of cluster \(name) in \(abandoned.runtime)\n")
+        return
+      }
     }
     progress.end()
+    guard hasStopped else { throw progress.timeout(cluster: name, seconds: seconds) }
     Console.out("cluster \(name) has stopped\n")
   }
 }

@@ -1,6 +1,5 @@
 internal import RoostBase
 internal import RoostCLI
-internal import RoostMessagesPrivate
 internal import RoostSupervisor
 internal import RoostSystem
 
@@ -13,17 +12,24 @@ extension Commands {
       .init("follow", short: "f", help: "Go on with what comes"),
       .init("lines", short: "n", value: "COUNT", help: "How many of the last lines (default 50)"),
       .cluster, .runtime,
+      .init(
+        "state", value: "DIRECTORY",
+        help: "The state directory that \"roost up\" was given, where nothing runs any more"),
     ],
     notes: """
       ID is a process as "roost status" lists it (broker-1, coordinator-1, interceptor-mask), its name alone where
-      that is enough (mask), or roostd. Reads the process's log file, or the journal where its lines go there.
+      that is enough (mask), or roostd. Reads the process's log file, or the journal where its lines go there; also when
+      roostd has died or the cluster has stopped.
       """
   ) { arguments in
     let lines = try arguments.integer("lines", in: 0...1_000_000) ?? 50
-    let status = try ClusterControl.open(arguments).status(withMetrics: false)
-    let source = try logSource(arguments.operands[0], status)
+    let catalog = try LogCatalog.find(
+      cluster: arguments["cluster"], environment: currentEnvironment(),
+      runtime: arguments["runtime"].map { HostFiles.absolutePath($0) },
+      state: arguments["state"].map { HostFiles.absolutePath($0) })
+    let source = try logSource(arguments.operands[0], catalog)
     guard let path = source.path else {
-      try journal(source, status, lines: lines, follow: arguments.has("follow"))
+      try journal(source, catalog.cluster, lines: lines, follow: arguments.has("follow"))
     }
     var tail = FileTail(path: path)
     Console.out(try tail.last(lines: Int(lines)))
@@ -42,33 +48,32 @@ extension Commands {
   }
 
   private static func logSource(
-    _ name: String, _ status: ClusterStatusResponse
+    _ name: String, _ catalog: LogCatalog
   ) throws(RoostError) -> LogSource {
     if name == "roostd" {
-      let isInFiles = status.processes.contains { $0.logPath != nil }
+      let isInFiles = catalog.entries.contains { $0.path != nil }
       return LogSource(
-        role: "supervisor", instance: nil,
-        path: isInFiles ? status.supervisorLog : nil)
+        role: "supervisor", instance: nil, path: isInFiles ? catalog.supervisorPath : nil)
     }
-    let found = status.processes.filter { "\($0.role)-\($0.instance)" == name }
-    let others = status.processes.filter { $0.instance == name }
+    let found = catalog.entries.filter { $0.id == name }
+    let others = catalog.entries.filter { $0.instance == name }
     if let process = found.first ?? (others.count == 1 ? others.first : nil) {
-      return LogSource(role: process.role, instance: process.instance, path: process.logPath)
+      return LogSource(role: process.role, instance: process.instance, path: process.path)
     }
-    let all = status.processes.map { "\($0.role)-\($0.instance)" }.joined(separator: ", ")
+    let all = catalog.entries.map(\.id).joined(separator: ", ")
     throw RoostError(
       .notFound,
-      "cluster \(status.clusterName) has \(others.isEmpty ? "no process" : "several processes") "
+      "cluster \(catalog.cluster) has \(others.isEmpty ? "no process" : "several processes") "
         + "\"\(name)\"; it has \(all) and roostd")
   }
 
   /// Becomes journalctl with the fields that roost-host writes.
   private static func journal(
-    _ source: LogSource, _ status: ClusterStatusResponse, lines: Int64, follow: Bool
+    _ source: LogSource, _ cluster: String, lines: Int64, follow: Bool
   ) throws(RoostError) -> Never {
     var words = [
       "journalctl", "--no-pager", "-o", "short-iso", "-n", "\(lines)",
-      "ROOST_CLUSTER=\(status.clusterName)", "ROOST_ROLE=\(source.role)",
+      "ROOST_CLUSTER=\(cluster)", "ROOST_ROLE=\(source.role)",
     ]
     if let instance = source.instance { words.append("ROOST_ID=\(instance)") }
     if follow { words.append("-f") }
@@ -77,14 +82,5 @@ extension Commands {
     }
     throw RoostError(
       .notFound, "the lines are in the journal, and there is no journalctl to read it")
-  }
-}
-
-extension ClusterStatusResponse {
-  /// The log of a roostd in the background.
-  fileprivate var supervisorLog: String? {
-    guard let path = processes.compactMap(\.logPath).first, let slash = path.lastIndex(of: "/")
-    else { return nil }
-    return path[..<slash] + "/roostd.log"
   }
 }

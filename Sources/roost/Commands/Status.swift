@@ -19,22 +19,46 @@ extension Commands {
       The first line says how the cluster is, and the exit code agrees with it:
         0  ready: every process runs
         1  starting, stopping, or degraded: it was ready and a process restarts, does not serve, or is late with its
-           watchdog ping, as the line says; also when no cluster runs here
+           watchdog ping, as the line says; also when its roostd has died (abandoned), or when no cluster runs here
       """
   ) { arguments in
     let interval = try arguments.integer("interval", in: 1...3600) ?? 1
-    guard arguments.has("watch") else {
-      let status = try ClusterControl.open(arguments).status(withMetrics: true)
-      show(status, arguments)
-      if status.state != "ready" { throw ExitCode(1) }
-      return
-    }
     while true {
-      let status = try ClusterControl.open(arguments).status(withMetrics: true)
-      if !arguments.has("json") { Console.out("\u{1B}[H\u{1B}[J") }
-      show(status, arguments)
+      let found = try ClusterControl.find(arguments)
+      if arguments.has("watch") && !arguments.has("json") { Console.out("\u{1B}[H\u{1B}[J") }
+      let isReady: Bool
+      switch found {
+      case .running(let control):
+        let status = try control.status(withMetrics: true)
+        show(status, arguments)
+        isReady = status.state == "ready"
+      case .abandoned(let abandoned):
+        show(abandoned, arguments)
+        isReady = false
+      }
+      guard arguments.has("watch") else {
+        if !isReady { throw ExitCode(1) }
+        return
+      }
       MonotonicClock.sleep(millis: interval * 1000)
     }
+  }
+
+  private static func show(_ abandoned: AbandonedCluster, _ arguments: Arguments) {
+    if arguments.has("json") {
+      let json = abandoned.json
+      Console.out((arguments.has("watch") ? json.compact : json.pretty) + "\n")
+      return
+    }
+    Console.out("\(abandoned.sentence)\n\(abandoned.advice)\n\n")
+    var table = Table("PROCESS", "STATE", ">PID", ">MEMORY")
+    for process in abandoned.processes {
+      let memory = process.isAlive ? ProcFS.memory(pid: process.pid)?.anonymous : nil
+      table.add(
+        process.id, process.isAlive ? "alive" : "gone",
+        process.isAlive ? "\(process.pid)" : "", memory.map(mebibytes) ?? "")
+    }
+    Console.out(table.text)
   }
 
   private static func show(_ status: ClusterStatusResponse, _ arguments: Arguments) {
@@ -105,6 +129,30 @@ extension ClusterStatusResponse {
       ("uptimeMs", .int(uptimeMs)), ("memoryBytes", .int(memoryBytes)),
       ("spec", .string(specPath)), ("stateDirectory", .string(stateDirectory)),
       ("processes", .array(processes.map(\.json))),
+    ])
+  }
+}
+
+extension AbandonedCluster {
+  /// As a cluster that answers has it, as far as it goes.
+  fileprivate var json: JSON {
+    .object([
+      ("cluster", .string(cluster)), ("state", .string("abandoned")),
+      ("status", .string(sentence)), ("pid", .null),
+      ("spec", specPath.map { .string($0) } ?? .null),
+      (
+        "processes",
+        .array(
+          processes.map { process in
+            .object([
+              ("id", .string(process.id)), ("role", .string(process.role)),
+              ("instance", .string(process.instance)),
+              ("state", .string(process.isAlive ? "alive" : "gone")),
+              ("pid", process.isAlive ? .int(Int64(process.pid)) : .null),
+              ("log", process.logPath.map { .string($0) } ?? .null),
+            ])
+          })
+      ),
     ])
   }
 }

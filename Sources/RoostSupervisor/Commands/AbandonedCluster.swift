@@ -1,0 +1,111 @@
+public import RoostBase
+internal import RoostMessagesPrivate
+internal import RoostSpec
+internal import RoostSystem
+
+/// A cluster whose roostd is gone without an end: killed, or crashed. What its record says, and who of it still lives.
+///
+/// Not thread safe. Processes that live are held by pidfds, verified by start time and boot id.
+public final class AbandonedCluster {
+  /// A process of the record.
+  public struct Process: Equatable, Sendable {
+    public let role: String
+    public let instance: String
+    public let pid: Int32
+    public let isAlive: Bool
+    /// Where its lines go; nil: the journal.
+    public let logPath: String?
+
+    public var id: String { "\(role)-\(instance)" }
+  }
+
+  public let cluster: String
+  /// Its runtime directory: the record, the sockets.
+  public let runtime: String
+  /// The spec it was started from, where the record says so.
+  public let specPath: String?
+  /// Where its log files are, where the record says so.
+  public let logDirectory: String?
+  public let processes: [Process]
+  private let held: [Int32: HeldProcess]
+  private let stop: [LeftoverStop.Process]
+
+  /// Reads what is left at `place`. Throws when the record is there and cannot be read.
+  init(_ place: ClusterControl.Place) throws(RoostError) {
+    runtime = place.runtime
+    let file = ChildRecordFile(path: runtime + "/children", cluster: place.cluster)
+    let records = try file.read()
+    cluster = records?.clusterName ?? place.cluster
+    specPath = records?.specPath
+    logDirectory = records?.logDirectory
+    var held: [Int32: HeldProcess] = [:]
+    for found in records.map(ChildRecordFile.living) ?? [] { held[found.leftover.pid] = found.held }
+    let children = records?.children ?? []
+    processes = children.map { child in
+      Process(
+        role: child.role, instance: child.instance, pid: child.pid,
+        isAlive: held[child.pid] != nil, logPath: child.logPath)
+    }
+    stop = children.filter { held[$0.pid] != nil }.map { child in
+      LeftoverStop.Process(
+        id: "\(child.role)-\(child.instance)",
+        stage: Role(rawValue: child.role)?.stopStage ?? 0, pid: child.pid,
+        stopTimeoutMillis: child.stopTimeoutMs < 0
+          ? TimeoutsSpec.standard.stopMillis : child.stopTimeoutMs)
+    }
+    self.held = held
+  }
+
+  public var living: [Process] { processes.filter(\.isAlive) }
+
+  /// How it is, in one line without a full stop.
+  public var sentence: String {
+    let count = living.count
+    guard count > 0 else {
+      return "cluster \(cluster) does not run: its roostd died, and none of its processes is left"
+    }
+    let are = count == 1 ? "process is" : "processes are"
+    return "cluster \(cluster) is abandoned: its roostd died, \(count) of \(processes.count) \(are)"
+      + " still there and nobody restarts them"
+  }
+
+  /// What to do about it.
+  public var advice: String {
+    let spec = specPath ?? "SPEC"
+    return living.isEmpty
+      ? "\"roost up \(spec)\" starts it"
+      : "\"roost down\" ends them, \"roost up \(spec)\" replaces them"
+  }
+
+  /// Ends what lives, stage by stage, and removes the record and the sockets. False when something still lives after
+  /// `timeoutMillis`: nothing is removed then. `progress` hears a few times a second for whom it waits.
+  ///
+  /// Throws `.unavailable` while a roostd holds the cluster's lock.
+  public func end(
+    timeoutMillis: Int64, progress: ([StopWait]) -> Void
+  ) throws(RoostError) -> Bool {
+    let lockPath = runtime + "/supervisor.lock"
+    guard let lock = try HostFiles.lock(lockPath) else {
+      throw RoostError(
+        .unavailable,
+        "a roostd of the cluster \(cluster) begins or ends just now (\(lockPath) is locked); try again"
+      )
+    }
+    defer { HostFiles.close(lock) }
+    var stop = LeftoverStop(stop)
+    let deadline = MonotonicClock.millis() + timeoutMillis
+    while true {
+      let now = MonotonicClock.millis()
+      let orders = stop.step(now: now) { held[$0]?.handle.hasEnded ?? true }
+      for order in orders { try held[order.pid]?.handle.send(signal: order.signal) }
+      if stop.isDone { break }
+      guard now < deadline else { return false }
+      progress(stop.waits(now: now))
+      MonotonicClock.sleep(millis: Limits.leftoverLookMillis)
+    }
+    for name in HostFiles.list(runtime) where name.hasSuffix(".sock") || name == "children" {
+      HostFiles.remove("\(runtime)/\(name)")
+    }
+    return true
+  }
+}

@@ -1,0 +1,131 @@
+import Glibc
+import RoostBase
+import RoostMessagesPrivate
+import RoostSystem
+import Testing
+
+@testable import RoostSupervisor
+
+/// Processes that nobody supervises any more, and their end.
+struct LeftoverStopTests {
+  typealias Order = LeftoverStop.Order
+
+  func stop() -> LeftoverStop {
+    LeftoverStop([
+      .init(id: "coordinator-1", stage: 2, pid: 1, stopTimeoutMillis: 100),
+      .init(id: "broker-1", stage: 0, pid: 2, stopTimeoutMillis: 100),
+      .init(id: "broker-2", stage: 0, pid: 3, stopTimeoutMillis: 300),
+    ])
+  }
+
+  @Test func stageByStageAndSIGKILLAfterEachOnesTime() {
+    var stop = stop()
+    var ended: Set<Int32> = []
+    func step(_ now: Int64) -> [Order] { stop.step(now: now) { ended.contains($0) } }
+    #expect(
+      step(0) == [
+        Order(pid: 2, signal: Signal.terminate), Order(pid: 3, signal: Signal.terminate),
+      ])
+    #expect(step(99).isEmpty)
+    #expect(
+      stop.waits(now: 99) == [
+        StopWait(id: "broker-1", pid: 2, killInMillis: 1),
+        StopWait(id: "broker-2", pid: 3, killInMillis: 201),
+      ])
+    #expect(step(100) == [Order(pid: 2, signal: Signal.kill)])
+    #expect(step(200).isEmpty)
+    #expect(stop.waits(now: 200).first == StopWait(id: "broker-1", pid: 2, killInMillis: nil))
+    ended = [2, 3]
+    #expect(step(250) == [Order(pid: 1, signal: Signal.terminate)])
+    #expect(!stop.isDone)
+    ended.insert(1)
+    #expect(step(260).isEmpty)
+    #expect(stop.isDone)
+  }
+
+  @Test func whoIsGoneAlreadyGetsNoSignal() {
+    var stop = stop()
+    #expect(
+      stop.step(now: 0) { $0 != 1 } == [Order(pid: 1, signal: Signal.terminate)])
+  }
+}
+
+/// A roostd that was killed, as the command line finds what it left.
+@Suite(.serialized)
+struct AbandonedTests {
+  func find(_ cluster: TestCluster) throws -> ClusterControl.Found {
+    try ClusterControl.find(
+      cluster: nil, environment: ["XDG_RUNTIME_DIR": cluster.root + "/run"])
+  }
+
+  func abandoned(_ cluster: TestCluster) throws -> AbandonedCluster? {
+    if case .abandoned(let found) = try find(cluster) { found } else { nil }
+  }
+
+  @Test func whatLivesIsFoundNamedAndEnded() throws {
+    let cluster = try TestCluster(extra: "defaults: { timeouts: { stop: 300ms } }\n")
+    let roostd = try cluster.start(environment: ["ROOST_TEST_MODE_coordinator=stubborn"])
+    cluster.untilReady()
+    let pids = try #require(cluster.status()).processes.map(\.pid)
+    #expect(kill(roostd, SIGKILL) == 0)
+    _ = try cluster.wait(roostd)
+    let found = try #require(try abandoned(cluster))
+    #expect(found.cluster == "test")
+    #expect(found.living.map(\.id) == ["coordinator-1", "broker-1", "broker-2"])
+    #expect(found.living.map(\.pid) == pids)
+    #expect(found.specPath == cluster.root + "/spec.yaml")
+    #expect(
+      found.sentence
+        == "cluster test is abandoned: its roostd died, 3 of 3 processes are still there and"
+        + " nobody restarts them")
+    let logs = LogCatalog(found)
+    #expect(logs.entries.map(\.path).last == cluster.state + "/log/broker-2.log")
+    #expect(logs.supervisorPath == cluster.state + "/log/roostd.log")
+    // One that dies meanwhile is not there any more.
+    #expect(kill(pids[2], SIGKILL) == 0)
+    cluster.until("it is gone") { (try? abandoned(cluster))??.living.count == 2 }
+    var waits: [[StopWait]] = []
+    #expect(try found.end(timeoutMillis: 30_000) { waits.append($0) })
+    for pid in pids { #expect(ProcFS.startTime(pid: pid) == nil || ProcFS.isZombie(pid: pid)) }
+    #expect(waits.contains { $0.map(\.id) == ["coordinator-1"] })
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
+    let nothing = #expect(throws: RoostError.self) { try find(cluster) }
+    #expect(nothing?.description.contains("no cluster runs here") == true)
+    // What it logged is found without any of it.
+    let catalog = try LogCatalog.find(
+      cluster: "test",
+      environment: [
+        "XDG_RUNTIME_DIR": cluster.root + "/run", "XDG_STATE_HOME": cluster.root + "/state",
+      ],
+      runtime: nil, state: nil)
+    #expect(catalog.entries.map(\.id) == ["broker-1", "broker-2", "coordinator-1"])
+  }
+
+  @Test func whatHasEndedIsNotTakenForAnother() throws {
+    let cluster = try TestCluster(brokers: 1)
+    let roostd = try cluster.start()
+    cluster.untilReady()
+    let pids = try #require(cluster.status()).processes.map(\.pid)
+    for pid in [roostd] + pids { #expect(kill(pid, SIGKILL) == 0) }
+    _ = try cluster.wait(roostd)
+    cluster.until("all are gone") { (try? abandoned(cluster))??.living.isEmpty == true }
+    // The number of a process that lives, with another start time: it is not the one of the record.
+    let file = ChildRecordFile(path: cluster.runtime + "/children", cluster: "test")
+    var records = try #require(try file.read())
+    records.children[0].pid = getpid()
+    #expect(ChildRecordFile.living(records).isEmpty)
+    records.children[0].startTime = Int64(try #require(ProcFS.startTime(pid: getpid())))
+    #expect(ChildRecordFile.living(records).map(\.leftover.pid) == [getpid()])
+    records.bootId = "another"
+    #expect(ChildRecordFile.living(records).isEmpty)
+    let found = try #require(try abandoned(cluster))
+    #expect(found.sentence.contains("does not run: its roostd died, and none of its processes"))
+    // A roostd that begins has the lock.
+    let lock = try #require(try HostFiles.lock(cluster.runtime + "/supervisor.lock"))
+    let busy = #expect(throws: RoostError.self) { try found.end(timeoutMillis: 0) { _ in } }
+    #expect(busy?.description.contains("is locked") == true)
+    HostFiles.close(lock)
+    #expect(try found.end(timeoutMillis: 0) { _ in })
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
+  }
+}
