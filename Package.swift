@@ -167,7 +167,7 @@ module(
     "RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages", "RoostMessagesStored",
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "RoostRecords", "RoostStorage",
     "RoostCompression", "CRoostLinux", "RoostModuleKit", "CRoostModule",
-  ], settings: dataPlane)
+  ], testing: ["RoostSimulation"], settings: dataPlane)
 module("RoostPluginKit", ["CRoostPlugin"], tested: false)
 module(
   "RoostPluginHost",

@@ -33,42 +33,36 @@ final class Upkeep: Sendable {
     }
   }
 
+  /// `lastError`: what came of the round before; it is not said again as long as it stays the same.
   private func every(
-    _ millis: Int64, first: Int64, _ loop: EventLoop,
+    _ millis: Int64, first: Int64, _ loop: EventLoop, lastError: String? = nil,
     _ work: @escaping @Sendable () throws(RoostError) -> Void
   ) {
     loop.schedule(afterMillis: first) { [self] in
       let submitted = pool.submit { [self] in
-        do throws(RoostError) { try work() } catch { log.error("\(error)") }
-        loop.submit { [self] in every(millis, first: millis, loop, work) }
+        var met: String?
+        do throws(RoostError) { try work() } catch {
+          met = "\(error)"
+          if met != lastError { log.error("\(error)") }
+        }
+        let told = met
+        loop.submit { [self] in every(millis, first: millis, loop, lastError: told, work) }
       }
-      if !submitted { every(millis, first: millis, loop, work) }
+      if !submitted { every(millis, first: millis, loop, lastError: lastError, work) }
     }
   }
 
-  /// A segment was closed: its bytes become durable without anybody waiting.
+  /// A segment was closed: its bytes become durable without anybody waiting. A log that fails is told of by
+  /// `ReplicaManager`, here and in the others.
   func flushRolled(_ log: PartitionLog) {
-    _ = pool.submit { [self] in
-      do throws(RoostError) { try log.flushRolled(now: WallTime.millis()) } catch {
-        self.log.error("\(error)")
-      }
-    }
+    _ = pool.submit { try? log.flushRolled(now: WallTime.millis()) }
   }
 
   /// Makes logs durable, then calls `done` with what came of each: nothing that a failed flush left in doubt may be
   /// acknowledged, and the log that failed is off line from then on. Where the pool is full nothing is flushed.
   func flush(_ logs: [PartitionLog], _ done: @escaping @Sendable ([Bool]) -> Void) {
-    let submitted = pool.submit { [self] in
-      done(
-        logs.map { log in
-          do throws(RoostError) {
-            try log.flush(now: WallTime.millis())
-            return true
-          } catch {
-            self.log.error("\(error)")
-            return false
-          }
-        })
+    let submitted = pool.submit {
+      done(logs.map { log in (try? log.flush(now: WallTime.millis())) != nil })
     }
     if !submitted { done(logs.map { _ in false }) }
   }

@@ -31,6 +31,7 @@ public struct AppendInfo: Sendable, Equatable {
 /// Why a payload was not appended. The raw value is Kafka's error code.
 public enum AppendRefusal: Int16, Sendable, Equatable, CustomStringConvertible {
   case corruptMessage = 2
+  case notLeader = 6
   case recordListTooLarge = 18
   case outOfOrderSequence = 45
   case invalidProducerEpoch = 47
@@ -40,6 +41,7 @@ public enum AppendRefusal: Int16, Sendable, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
+    case .notLeader: "the log is not led with that leader epoch any more"
     case .corruptMessage: "the payload is not made of whole record batches of format 2"
     case .recordListTooLarge: "the payload is larger than segment.bytes"
     case .outOfOrderSequence: "the sequence number does not follow the producer's last one"

@@ -3,7 +3,7 @@ internal import RoostSystem
 
 /// The leader epochs of a log and the offset at which each began (KIP-101), kept in `leader-epoch-checkpoint`.
 ///
-/// Epochs and start offsets both grow from entry to entry. Guarded by the log's append lock.
+/// Epochs and start offsets both grow from entry to entry. Guarded by the log's locks.
 struct LeaderEpochCache {
   struct Entry: Equatable {
     var epoch: Int32

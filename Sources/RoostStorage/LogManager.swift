@@ -23,9 +23,11 @@ public final class LogManager: @unchecked Sendable {
 
   private let lock = Mutex<Void>(())
   private let names: ParentDirectory
+  private let watch = FailureWatch()
   /// Held for its life: nobody else may use the directory.
   private let directoryLock: any DiskLock
-  private var meta: MetaProperties?
+  /// A lock of its own: event loops ask for the cluster, and `lock` is held while checkpoints are written.
+  private let meta: Mutex<MetaProperties?>
   private var table: [TopicPartition: PartitionLog] = [:]
   /// Directories of deleted partitions that are still there.
   private var doomed: [(path: String, dueMillis: Int64)] = []
@@ -63,7 +65,7 @@ public final class LogManager: @unchecked Sendable {
         "the data directory \(directory) belongs to node \(found.nodeId), not to node \(nodeId) "
           + "(\(MetaProperties.fileName)); give node \(nodeId) a directory of its own")
     }
-    meta = found
+    meta = Mutex(found)
     directoryId = found?.directoryId ?? newDirectoryId
     let marker = try CleanShutdownMarker.read(disk, directory: directory)
     startedClean = marker != nil
@@ -99,7 +101,7 @@ public final class LogManager: @unchecked Sendable {
         disk: disk, directory: path, partition, config: configuration(partition),
         wasCleanShutdown: startedClean, logStartCheckpoint: starts[partition] ?? 0,
         recoveryPointCheckpoint: recovery[partition] ?? 0,
-        compactedUpTo: compacted[partition] ?? 0, parent: names, now: now)
+        compactedUpTo: compacted[partition] ?? 0, parent: names, watch: watch, now: now)
       log.updateHighWatermark(to: marks[partition] ?? 0)
       table[partition] = log
       if report != RecoveryReport() { recoveries[partition] = report }
@@ -111,25 +113,33 @@ public final class LogManager: @unchecked Sendable {
   }
 
   /// The cluster that the directory belongs to; nil before `confirmCluster` on a fresh one.
-  public var clusterId: String? { lock.withLock { _ in meta?.clusterId } }
+  public var clusterId: String? { meta.withLock { $0?.clusterId } }
 
   /// Writes `meta.properties` on a fresh directory; on any other the cluster must be the same.
   public func confirmCluster(id: String) throws(RoostError) {
     try lock.withLock { _ throws(RoostError) in
-      if let known = meta?.clusterId, known != id {
+      let found = meta.withLock { $0 }
+      if let known = found?.clusterId, known != id {
         throw RoostError(
           .invalid,
           "the data directory \(directory) belongs to cluster \(known), not to \(id) "
             + "(\(MetaProperties.fileName)); point it at its own cluster or use another directory")
       }
       let wanted = MetaProperties(clusterId: id, nodeId: nodeId, directoryId: directoryId)
-      if meta == wanted { return }
+      if found == wanted { return }
       try wanted.write(disk, directory: directory)
-      meta = wanted
+      meta.withLock { $0 = wanted }
     }
   }
 
   // MARK: Logs
+
+  /// Calls `handler` with the cause, once for each log that goes off line because something failed: for those that have
+  /// already now, for others on the thread that met the failure. It is called with no lock of a log held.
+  public func onFailure(_ handler: @escaping @Sendable (PartitionLog, RoostError) -> Void) {
+    watch.handler.withLock { $0 = handler }
+    for (_, log) in logs.sorted(by: { $0.key < $1.key }) { log.tellFailure() }
+  }
 
   public func log(_ partition: TopicPartition) -> PartitionLog? {
     lock.withLock { _ in table[partition] }
@@ -155,7 +165,7 @@ public final class LogManager: @unchecked Sendable {
       names.changed()
       let (log, _) = try PartitionLog.open(
         disk: disk, directory: path, partition, config: config, wasCleanShutdown: false,
-        parent: names, now: now)
+        parent: names, watch: watch, now: now)
       if let topicId { try log.assignTopicId(topicId) }
       table[partition] = log
       return log
@@ -193,13 +203,16 @@ public final class LogManager: @unchecked Sendable {
 
   /// Retention of every log, and the removal of what was deleted long enough ago. The segments dropped.
   ///
-  /// A log that fails goes off line; the others go on. The first error is thrown at the end.
+  /// A log that fails goes off line, and the others go on. The first error is thrown at the end; not that of a log which
+  /// a failure handler was told of.
   @discardableResult
   public func retain(now: Int64) throws(RoostError) -> Int {
     var first: RoostError?
     var dropped = 0
     for log in logs.values where log.offlineReason == nil {
-      do throws(RoostError) { dropped += try log.retain(now: now) } catch { first = first ?? error }
+      do throws(RoostError) { dropped += try log.retain(now: now) } catch {
+        if !isTold(log) { first = first ?? error }
+      }
     }
     let due = lock.withLock { _ in
       let due = doomed.filter { $0.dueMillis <= now }.map(\.path)
@@ -220,11 +233,20 @@ public final class LogManager: @unchecked Sendable {
     try disk.removeDirectory(path)
   }
 
-  /// Flushes the logs whose `flush.ms` is over.
+  /// Whether a failure handler knows what is wrong with the log.
+  private func isTold(_ log: PartitionLog) -> Bool {
+    watch.isListening && log.offlineReason != nil
+  }
+
+  /// Flushes the logs whose `flush.ms` is over. A log that fails goes off line, as with `retain`.
   public func flushDue(now: Int64) throws(RoostError) {
+    var first: RoostError?
     for log in logs.values where log.offlineReason == nil && log.isFlushDue(now: now) {
-      try log.flush(now: now)
+      do throws(RoostError) { try log.flush(now: now) } catch {
+        if !isTold(log) { first = first ?? error }
+      }
     }
+    if let first { throw first }
   }
 
   /// Writes the checkpoints that have changed: recovery points, log start offsets, high watermarks.

@@ -9,12 +9,14 @@ extension PartitionLog {
   ///
   /// The batches must have passed validation (sizes, counts, checksums): here only what would break the log is checked
   /// again. On a LogAppendTime topic the batches get `now` (milliseconds) and new checksums. All or nothing. It blocks
-  /// for one write to the page cache, and for a roll when one is due.
+  /// for one write to the page cache, and for a roll when one is due. With `commits` there is no other replica: the high
+  /// watermark follows at once.
   public func append(
     _ bytes: UnsafeMutableRawBufferPointer, leaderEpoch: Int32, origin: AppendOrigin = .client,
-    now: Int64
+    commits: Bool = false, now: Int64
   ) throws(RoostError) -> AppendResult {
     try changing { () throws(RoostError) in
+      guard mayAppend(leaderEpoch) else { return .refused(.notLeader) }
       let verdict = check(UnsafeRawBufferPointer(bytes), origin: origin)
       guard case .accept(let payload) = verdict else { return result(of: verdict) }
       let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
@@ -23,7 +25,7 @@ extension PartitionLog {
       var staged = StagedBatches()
       try takeIn(bytes, payload, leaderEpoch: leaderEpoch, now: now, segment, &staged)
       try segment.writer().write(UnsafeRawBufferPointer(bytes), at: segment.size)
-      publish(segment, staged)
+      publish(segment, staged, commits: commits)
       return .appended(info(base: base, rolled: rolled, now: now))
     }
   }
@@ -31,21 +33,43 @@ extension PartitionLog {
   /// Appends payloads that arrived together, in order, with one write (a few, if there are many). Each has its own
   /// result, as if appended one by one.
   public func append(
-    group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin = .client, now: Int64
+    group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin = .client,
+    commits: Bool = false, now: Int64
   ) throws(RoostError) {
-    try appendLock.withLock { _ throws(RoostError) in
-      try requireOnline()
-      do throws(RoostError) {
-        try appendGroup(&group, leaderEpoch: leaderEpoch, origin: origin, now: now)
-      } catch {
-        fail(error)
-        throw error
+    do throws(RoostError) {
+      try appendLock.withLock { _ throws(RoostError) in
+        try requireOnline()
+        guard mayAppend(leaderEpoch) else {
+          for n in group.indices { group[n].result = .refused(.notLeader) }
+          return
+        }
+        do throws(RoostError) {
+          try appendGroup(
+            &group, leaderEpoch: leaderEpoch, origin: origin, commits: commits, now: now)
+        } catch {
+          fail(error)
+          throw error
+        }
       }
+    } catch {
+      tellFailure()
+      throw error
+    }
+  }
+
+  /// Under the append lock: so no append of an old leader epoch slips in behind a change of leadership.
+  @inline(__always)
+  private func mayAppend(_ leaderEpoch: Int32) -> Bool {
+    switch leadership {
+    case .epoch(let led): led == leaderEpoch
+    case .anyEpoch: true
+    case .nobody: false
     }
   }
 
   private func appendGroup(
-    _ group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin, now: Int64
+    _ group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin, commits: Bool,
+    now: Int64
   ) throws(RoostError) {
     var parts: [UnsafeRawBufferPointer] = []
     parts.reserveCapacity(min(group.count, Limits.groupAppendParts))
@@ -57,20 +81,22 @@ extension PartitionLog {
         group[n].result = result(of: verdict)
         continue
       }
-      if parts.count == Limits.groupAppendParts { try write(&parts, &staged) }
-      if try needsRoll(payload, bytes: bytes.count, now: now) { try write(&parts, &staged) }
+      if parts.count == Limits.groupAppendParts { try write(&parts, &staged, commits) }
+      if try needsRoll(payload, bytes: bytes.count, now: now) {
+        try write(&parts, &staged, commits)
+      }
       let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
       let base = nextOffset
       try takeIn(bytes, payload, leaderEpoch: leaderEpoch, now: now, active, &staged)
       group[n].result = .appended(info(base: base, rolled: rolled, now: now))
       parts.append(UnsafeRawBufferPointer(bytes))
     }
-    try write(&parts, &staged)
+    try write(&parts, &staged, commits)
   }
 
   /// Writes what is staged and makes it visible.
   private func write(
-    _ parts: inout [UnsafeRawBufferPointer], _ staged: inout StagedBatches
+    _ parts: inout [UnsafeRawBufferPointer], _ staged: inout StagedBatches, _ commits: Bool
   ) throws(RoostError) {
     if parts.isEmpty { return }
     var failure: RoostError?
@@ -87,7 +113,7 @@ extension PartitionLog {
     }
     if let failure { throw failure }
     parts.removeAll(keepingCapacity: true)
-    publish(segment, staged)
+    publish(segment, staged, commits: commits)
     staged = StagedBatches()
   }
 
@@ -115,21 +141,23 @@ extension PartitionLog {
         at += header.totalSize
       }
       try segment.writer().write(bytes, at: segment.size)
-      publish(segment, staged)
+      publish(segment, staged, commits: false)
       return .appended(info(base: payload.first.baseOffset, rolled: rolled, now: now))
     }
   }
 
   /// What was written becomes visible.
   @inline(__always)
-  private func publish(_ segment: LogSegment, _ staged: StagedBatches) {
+  private func publish(_ segment: LogSegment, _ staged: StagedBatches, commits: Bool) {
     producers.setMapEndOffset(nextOffset)
+    if commits, producers.hasTransactions { producers.highWatermarkMoved(to: nextOffset) }
     let unstable = producers.firstUnstableOffset
     let newest = segment.appendedMaxTimestamp
     viewLock.withLock { _ in
       if let first = staged.first { recent.append(first) }
       for batch in staged.others { recent.append(batch) }
       logEnd = nextOffset
+      if commits { watermark = nextOffset }
       segment.size = nextPosition
       segment.maxTimestamp = newest
       firstUnstable = unstable
@@ -298,10 +326,8 @@ extension PartitionLog {
   @inline(__always)
   private func assign(epoch: Int32, at offset: Int64) throws(RoostError) {
     if epoch == lastEpoch { return }
-    epochs.assign(epoch: epoch, startOffset: offset)
-    if epochs.isDirty {
-      try epochs.save(disk, directory: directory, durable: false)
-      directoryDirty = true
+    if epoch > epochs.latest?.epoch ?? -1 {
+      try changeEpochs { $0.assign(epoch: epoch, startOffset: offset) }
     }
     lastEpoch = epoch
   }

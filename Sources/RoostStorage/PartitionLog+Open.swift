@@ -15,14 +15,14 @@ extension PartitionLog {
       disk: disk, directory: directory, topicPartition, config: config,
       wasCleanShutdown: wasCleanShutdown, logStartCheckpoint: logStartCheckpoint,
       recoveryPointCheckpoint: recoveryPointCheckpoint, compactedUpTo: compactedUpTo, parent: nil,
-      now: now)
+      watch: nil, now: now)
   }
 
   /// As above; a flush of the log makes the names in `parent` durable too.
   static func open(
     disk: any Disk, directory: String, _ topicPartition: TopicPartition, config: LogConfig,
     wasCleanShutdown: Bool, logStartCheckpoint: Int64 = 0, recoveryPointCheckpoint: Int64 = 0,
-    compactedUpTo: Int64 = 0, parent: ParentDirectory?, now: Int64
+    compactedUpTo: Int64 = 0, parent: ParentDirectory?, watch: FailureWatch?, now: Int64
   ) throws(RoostError) -> (log: PartitionLog, report: RecoveryReport) {
     var loader = LogLoader(
       disk: disk, directory: directory, topicPartition: topicPartition, config: config,
@@ -31,7 +31,8 @@ extension PartitionLog {
       compactedUpTo: compactedUpTo, now: now)
     let loaded = try loader.load()
     let log = PartitionLog(
-      loaded: loaded, disk: disk, topicPartition: topicPartition, parent: parent, now: now)
+      loaded: loaded, disk: disk, topicPartition: topicPartition, parent: parent, watch: watch,
+      now: now)
     if let damage = loaded.damage { log.appendLock.withLock { _ in log.fail(damage) } }
     if wasCleanShutdown { log.appendLock.withLock { _ in log.directoryDirty = false } }
     return (log, loaded.report)

@@ -49,9 +49,8 @@ extension PartitionLog {
       nextOffset = offset
       nextPosition = 0
       flushedUpTo = min(flushedUpTo, offset)
-      epochs.removeAll()
+      try changeEpochs { $0.removeAll() }
       lastEpoch = -1
-      try epochs.save(disk, directory: directory, durable: false)
       try producers.restart(at: offset)
       publishFirstUnstable()
     }
@@ -96,9 +95,8 @@ extension PartitionLog {
       watermark = min(watermark, nextOffset)
     }
     flushedUpTo = min(flushedUpTo, nextOffset)
-    epochs.truncate(fromEnd: nextOffset)
+    try changeEpochs { $0.truncate(fromEnd: nextOffset) }
     lastEpoch = -1
-    try epochs.save(disk, directory: directory, durable: false)
     try LogLoader.rebuildProducers(
       producers, segments: segments, logStart: logStart, endOffset: nextOffset, now: now)
     publishFirstUnstable()

@@ -61,6 +61,7 @@ extension PartitionLog {
       // The directory may have been renamed meanwhile, with the topic's end: then nobody needs the flush.
       if offlineReason?.code == .notFound { return }
       appendLock.withLock { _ in fail(error) }
+      tellFailure()
       throw error
     }
     appendLock.withLock { _ in
@@ -119,8 +120,7 @@ extension PartitionLog {
       logStart = offset
       watermark = max(watermark, offset)
     }
-    epochs.truncate(fromStart: offset)
-    try epochs.save(disk, directory: directory, durable: false)
+    try changeEpochs { $0.truncate(fromStart: offset) }
     producers.logStartMoved(to: offset)
     publishFirstUnstable()
   }

@@ -24,6 +24,8 @@ public final class PartitionLog: @unchecked Sendable {
   let flushLock = Mutex<Void>(())
   /// The directory that holds this log's directory, when somebody keeps count of its names.
   let parent: ParentDirectory?
+  /// Who is told when the log goes off line.
+  let watch: FailureWatch?
 
   /// Ascending by base offset and never empty; the last one takes the appends. Both.
   var segments: [LogSegment]
@@ -41,15 +43,20 @@ public final class PartitionLog: @unchecked Sendable {
   @exclusivity(unchecked) var recent = RecentBatches()
   /// Why the log is off line. Both.
   var failure: RoostError?
+  /// The cause, until it was told. View.
+  var untoldFailure: RoostError?
   /// There is a failure. Both.
   @exclusivity(unchecked) var isOffline = false
   /// Both.
   @exclusivity(unchecked) var settings: LogConfig
 
+  /// Both.
+  private(set) var epochs: LeaderEpochCache
+
   // Append lock:
   var directory: String
   let producers: ProducerStateManager
-  var epochs: LeaderEpochCache
+  @exclusivity(unchecked) var leadership = Leadership.anyEpoch
   /// Everything below is durable.
   @exclusivity(unchecked) var flushedUpTo: Int64
   @exclusivity(unchecked) var lastFlushMillis: Int64
@@ -65,6 +72,14 @@ public final class PartitionLog: @unchecked Sendable {
   var doomed: [DoomedFile] = []
   private(set) var id: UUID?
 
+  /// Who may append as a leader.
+  enum Leadership {
+    /// Nobody has said: whoever calls.
+    case anyEpoch
+    case epoch(Int32)
+    case nobody
+  }
+
   struct DoomedFile {
     var path: String
     var dueMillis: Int64
@@ -72,10 +87,11 @@ public final class PartitionLog: @unchecked Sendable {
 
   init(
     loaded: LoadedLog, disk: any Disk, topicPartition: TopicPartition, parent: ParentDirectory?,
-    now: Int64
+    watch: FailureWatch?, now: Int64
   ) {
     self.disk = disk
     self.parent = parent
+    self.watch = watch
     self.topicPartition = topicPartition
     directory = loaded.directory
     guard let last = loaded.segments.last else { preconditionFailure("a log has a segment") }
@@ -195,25 +211,48 @@ public final class PartitionLog: @unchecked Sendable {
   // MARK: Leader epochs
 
   /// The newest leader epoch that the log knows.
-  public var latestEpoch: Int32? { appendLock.withLock { _ in epochs.latest?.epoch } }
+  public var latestEpoch: Int32? { viewLock.withLock { _ in epochs.latest?.epoch } }
 
   /// The leader epoch of the record at `offset`.
   public func epoch(at offset: Int64) -> Int32? {
-    appendLock.withLock { _ in epochs.epoch(at: offset) }
+    viewLock.withLock { _ in epochs.epoch(at: offset) }
   }
 
-  /// A new leader begins here: its epoch starts at the log's end.
-  public func assignEpoch(_ epoch: Int32) throws(RoostError) {
+  /// Leads from now on: appends of any other leader epoch are refused as `.notLeader`, and a new epoch starts at the
+  /// log's end. It waits for an append that is under way.
+  public func lead(epoch: Int32) throws(RoostError) {
     try changing { () throws(RoostError) in
-      epochs.assign(epoch: epoch, startOffset: nextOffset)
-      try epochs.save(disk, directory: directory, durable: false)
-      directoryDirty = true
+      leadership = .epoch(epoch)
+      try takeEpoch(epoch)
     }
+  }
+
+  /// Leads no more: appends of a leader are refused as `.notLeader`. It waits for one that is under way.
+  public func stopLeading() { appendLock.withLock { _ in leadership = .nobody } }
+
+  /// A new leader begins here: its epoch starts at the log's end. Nothing is said about who may append.
+  public func assignEpoch(_ epoch: Int32) throws(RoostError) {
+    try changing { () throws(RoostError) in try takeEpoch(epoch) }
+  }
+
+  /// Under the append lock.
+  private func takeEpoch(_ epoch: Int32) throws(RoostError) {
+    try changeEpochs { $0.assign(epoch: epoch, startOffset: nextOffset) }
+  }
+
+  /// Changes the epochs and writes their file; readers see the change when it is written. Under the append lock.
+  func changeEpochs(_ change: (inout LeaderEpochCache) -> Void) throws(RoostError) {
+    var changed = epochs
+    change(&changed)
+    if changed.isDirty { directoryDirty = true }
+    try changed.save(disk, directory: directory, durable: false)
+    let saved = changed
+    viewLock.withLock { _ in epochs = saved }
   }
 
   /// The largest epoch that is not above `epoch`, and the offset behind its last record; (-1, -1) if it is unknown.
   public func endOffset(forEpoch epoch: Int32) -> (epoch: Int32, endOffset: Int64) {
-    appendLock.withLock { _ in epochs.endOffset(of: epoch, logEndOffset: nextOffset) }
+    viewLock.withLock { _ in epochs.endOffset(of: epoch, logEndOffset: logEnd) }
   }
 
   // MARK: Failing
@@ -222,12 +261,17 @@ public final class PartitionLog: @unchecked Sendable {
   func changing<Result: Sendable>(
     _ body: () throws(RoostError) -> Result
   ) throws(RoostError) -> Result {
-    try appendLock.withLock { _ throws(RoostError) in
-      try requireOnline()
-      do throws(RoostError) { return try body() } catch {
-        fail(error)
-        throw error
+    do throws(RoostError) {
+      return try appendLock.withLock { _ throws(RoostError) in
+        try requireOnline()
+        do throws(RoostError) { return try body() } catch {
+          fail(error)
+          throw error
+        }
       }
+    } catch {
+      tellFailure()
+      throw error
     }
   }
 
@@ -237,11 +281,22 @@ public final class PartitionLog: @unchecked Sendable {
     if isOffline, let failure { throw failure }
   }
 
-  /// Under the append lock.
+  /// Under the append lock. `tellFailure` is to follow when it is released.
   func fail(_ error: RoostError) {
     let offline = RoostError(
       error.code, "the log \(topicPartition) is off line since: \(error)", errno: error.errno)
+    viewLock.withLock { _ in if failure == nil { untoldFailure = error } }
     setOffline(offline)
+  }
+
+  /// Tells of the failure once, unless nobody listens yet. With no lock held.
+  func tellFailure() {
+    guard let handler = watch?.handler.withLock({ $0 }) else { return }
+    let untold = viewLock.withLock { _ in
+      defer { untoldFailure = nil }
+      return untoldFailure
+    }
+    if let untold { handler(self, untold) }
   }
 
   /// The first reason stays. Under the append lock.
@@ -254,6 +309,13 @@ public final class PartitionLog: @unchecked Sendable {
 
   /// Why the log is off line; nil when it works.
   public var offlineReason: RoostError? { viewLock.withLock { _ in failure } }
+}
+
+/// Who is told when a log of a data directory goes off line because something failed. Thread-safe.
+final class FailureWatch: Sendable {
+  let handler = Mutex<(@Sendable (PartitionLog, RoostError) -> Void)?>(nil)
+
+  var isListening: Bool { handler.withLock { $0 != nil } }
 }
 
 /// The offsets of a log at one moment.

@@ -5,8 +5,10 @@ internal import Synchronization
 
 /// One partition of which this broker is, or shall be, a replica: its role, its log, and who waits for it.
 ///
-/// Thread: any. The lock is held to look at or change the role, and over an append: so that no append of an old leader
-/// epoch can slip in behind a change of leadership. Reads of the log happen outside.
+/// Thread: any, but for changes of the role, which come from one thread at a time. The lock is held for some
+/// instructions to look at the role or to change it, never over an append or any other I/O: no slow disk makes a reader
+/// wait. That no append of an old leader epoch slips in behind a change of leadership is the log's own rule (`lead`,
+/// `stopLeading`): the log is told before the role is published.
 final class Partition: Sendable {
   /// What this broker is to the partition; see the drawing in README.md.
   enum Role: Sendable {
@@ -17,6 +19,13 @@ final class Partition: Sendable {
     /// The disk failed it; stays so until the process starts anew.
     case failed(RoostError)
     case deleted
+
+    var log: PartitionLog? {
+      switch self {
+      case .leader(_, let log), .follower(_, _, let log): log
+      case .opening, .failed, .deleted: nil
+      }
+    }
   }
 
   let topicName: String
@@ -40,27 +49,37 @@ final class Partition: Sendable {
 
   var role: Role { state.withLock { $0.role } }
 
+  var hasFailed: Bool { if case .failed = role { true } else { false } }
+
   /// Who leads, as the metadata that was applied last says.
   var knownLeader: (id: Int32, epoch: Int32) { state.withLock { $0.leader } }
 
-  var log: PartitionLog? {
-    switch role {
-    case .leader(_, let log), .follower(_, _, let log): log
-    case .opening, .failed, .deleted: nil
-    }
-  }
+  var log: PartitionLog? { role.log }
 
   /// Changes the role; a partition that was deleted or has failed stays so. Who waits is to be woken by the caller.
   func become(_ role: Role, leader: (id: Int32, epoch: Int32)) {
-    state.withLock { state in
+    let old = state.withLock { state -> PartitionLog? in
       switch state.role {
-      case .deleted: return
+      case .deleted: return nil
       case .failed:
-        guard case .deleted = role else { return }
+        guard case .deleted = role else { return nil }
       case .opening, .leader, .follower: break
       }
+      let old = state.role.log
       state.role = role
       state.leader = leader
+      return old
+    }
+    // Where the log is kept, it gets no more either, once this returns.
+    if case .deleted = role { old?.stopLeading() }
+  }
+
+  /// Its log went off line. False when it failed before, or works with another log.
+  func fail(_ cause: RoostError, log: PartitionLog) -> Bool {
+    state.withLock { state in
+      guard state.role.log === log else { return false }
+      state.role = .failed(cause)
+      return true
     }
   }
 
@@ -93,33 +112,29 @@ final class Partition: Sendable {
   func append(
     _ group: inout [GroupAppend], origin: AppendOrigin = .client, nowMillis: Int64
   ) -> PartitionRefusal? {
-    // The group goes in and comes out of the lock by pointer: its payloads are not Sendable, and stay on this thread.
-    withUnsafeMutablePointer(to: &group) { pointer in
-      nonisolated(unsafe) let group = pointer
-      return state.withLock { state -> PartitionRefusal? in
-        guard case .leader(let epoch, let log) = state.role else { return Self.refusal(state.role) }
-        do throws(RoostError) {
-          if group.pointee.count == 1 {
-            group.pointee[0].result = try log.append(
-              group.pointee[0].bytes, leaderEpoch: epoch, origin: origin, now: nowMillis)
-          } else {
-            try log.append(
-              group: &group.pointee, leaderEpoch: epoch, origin: origin, now: nowMillis)
-          }
-          log.updateHighWatermark(to: .max)
-          return nil
-        } catch {
-          state.role = .failed(error)
-          return .storage
-        }
+    let role = role
+    guard case .leader(let epoch, let log) = role else { return Self.refusal(role) }
+    do throws(RoostError) {
+      if group.count == 1 {
+        group[0].result = try log.append(
+          group[0].bytes, leaderEpoch: epoch, origin: origin, commits: true, now: nowMillis)
+      } else {
+        try log.append(
+          group: &group, leaderEpoch: epoch, origin: origin, commits: true, now: nowMillis)
       }
+    } catch {
+      // The log is off line, or was deleted meanwhile: then the role says so already.
+      _ = fail(error, log: log)
+      return Self.refusal(self.role)
     }
+    // The role changed since it was looked at. Nothing of the group was written.
+    if case .refused(.notLeader)? = group.first?.result { return .notLeader }
+    return nil
   }
 
   private static func refusal(_ role: Role) -> PartitionRefusal {
     switch role {
-    case .leader: preconditionFailure("a leader appends")
-    case .opening, .follower: .notLeader
+    case .opening, .leader, .follower: .notLeader
     case .failed: .storage
     case .deleted: .unknown
     }

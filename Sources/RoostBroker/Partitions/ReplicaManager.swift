@@ -1,3 +1,4 @@
+internal import Glibc
 internal import RoostBase
 internal import RoostMessages
 internal import RoostMetadata
@@ -27,6 +28,7 @@ final class ReplicaManager: Sendable {
     self.settings = settings
     self.log = log
     self.interceptors = interceptors
+    logs.onFailure { [weak self] log, cause in self?.failed(log, cause) }
   }
 
   // MARK: Finding
@@ -164,20 +166,51 @@ final class ReplicaManager: Sendable {
       let log = try openLog(
         partition, topicSettings, keepsLogs: keepsLogs, nowMillis: nowMillis)
       guard state.leader == brokerId else {
+        log.stopLeading()
         partition.become(
           .follower(leader: state.leader, epoch: state.leaderEpoch, log: log), leader: leader)
         return
       }
-      if (log.latestEpoch ?? -1) < state.leaderEpoch { try log.assignEpoch(state.leaderEpoch) }
+      try log.lead(epoch: state.leaderEpoch)
       // The only replica: whatever the log holds is replicated.
       if state.isr.count <= 1 { log.updateHighWatermark(to: .max) }
       partition.become(.leader(epoch: state.leaderEpoch, log: log), leader: leader)
+      // A failure that came before the role was published did not find it.
+      if let failure = log.offlineReason { _ = partition.fail(failure, log: log) }
     } catch {
-      log.error(
-        "the log of \(partition.topicName)-\(partition.index) cannot be used: \(error)",
-        topic: partition.topicName)
+      // What failed in a log that was open has been told.
+      let name = TopicPartition(topic: partition.topicName, partition: partition.index)
+      if !partition.hasFailed, logs.log(name)?.offlineReason == nil {
+        log.error("the log of \(name) cannot be used: \(error)", topic: partition.topicName)
+      }
       partition.become(.failed(error), leader: leader)
     }
+  }
+
+  // MARK: Failures
+
+  /// A log went off line: said once, and its partition is told. On the thread that met the failure.
+  private func failed(_ failed: PartitionLog, _ cause: RoostError) {
+    let name = failed.topicPartition
+    log.error("\(name) is off line: \(cause). \(advice(cause))", topic: name.topic)
+    guard let partition = topics.find(name: name.topic)?.partition(name.partition),
+      partition.fail(cause, log: failed)
+    else { return }
+    var wake = WakeBatch()
+    wake.add(partition.watchers)
+    // Not in place: this may be in the midst of a produce request.
+    wake.flush(inPlace: false)
+  }
+
+  private func advice(_ cause: RoostError) -> String {
+    // The cause says what to do with the files.
+    if cause.code == .corrupt { return "The other partitions are served" }
+    let disk =
+      cause.errno == ENOSPC || cause.errno == EDQUOT
+      ? "Make room on the disk of \(logs.directory)"
+      : "See to the disk of \(logs.directory) (the kernel's messages say more)"
+    return "\(disk), then start the broker again: it recovers what was written; "
+      + "until then its clients get KAFKA_STORAGE_ERROR, and the topic can be deleted"
   }
 
   private func openLog(

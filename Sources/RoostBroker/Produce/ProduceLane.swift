@@ -234,11 +234,6 @@ final class ProduceLane {
       for origin in group.origins {
         refuse(origin.work, origin.at, refusal, .id(group.partition.topicId))
       }
-      if refusal == .storage {
-        broker.log.error(
-          "an append to \(group.partition.topicName)-\(group.partition.index) failed: the log is off line",
-          topic: group.partition.topicName)
-      }
       return
     }
     if !group.partition.watchers.isEmpty { wake.add(group.partition.watchers) }

@@ -24,13 +24,13 @@ struct WakeBatch {
     pending.append((operation.loop, [operation]))
   }
 
-  /// Checks those of the calling loop here and hands the others to their loops.
-  mutating func flush() {
+  /// Checks those of the calling loop here, unless told otherwise, and hands the others to their loops.
+  mutating func flush(inPlace: Bool = true) {
     guard !pending.isEmpty else { return }
     let work = pending
     pending.removeAll(keepingCapacity: true)
     for (loop, operations) in work {
-      if loop.isCurrent {
+      if inPlace, loop.isCurrent {
         for operation in operations { operation.check() }
       } else {
         loop.submit { for operation in operations { operation.check() } }
