@@ -57,16 +57,21 @@ extension PartitionLog {
   }
 
   /// The log goes away with its topic: the directory gets another name and the log no more requests. Readers that
-  /// hold a region keep it.
+  /// hold a region keep it. A log that is off line goes the same way: nothing of it is flushed.
+  ///
+  /// When the directory cannot be renamed, nothing has changed.
   func retire(to newDirectory: String) throws(RoostError) {
-    try changing { () throws(RoostError) in
+    try appendLock.withLock { _ throws(RoostError) in
       try disk.rename(directory, to: newDirectory)
       directory = newDirectory
       producers.directory = newDirectory
       for segment in segments { segment.moved(disk: disk, directory: newDirectory, deleted: false) }
       doomed = []
       let gone = RoostError(.notFound, "the log \(topicPartition) was deleted")
-      setOffline(gone)
+      viewLock.withLock { _ in
+        failure = gone
+        isOffline = true
+      }
     }
   }
 }

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import RoostBase
 import RoostMessages
+import RoostNetwork
 import RoostSimulation
 import RoostStorage
 import RoostSystem
@@ -44,6 +45,31 @@ import Testing
     #expect(try await client.produce("t", 1, Batches.make(1)).errorCode == 0)
     try? harness.end()
     #expect(lines.all.count == 1)
+  }
+
+  /// As the line advises: the topic goes, and one of its name works once the disk does.
+  @Test func aTopicWhoseLogHasFailedCanBeDeleted() async throws {
+    let harness = try BrokerHarness(disk: disk, log: lines.log)
+    let client = harness.connect()
+    let id = try await client.createTopic("t")
+    disk.fail(writesTo: "t-0/00000000000000000000.log")
+    let failed = try await client.produce("t", 0, Batches.make(1))
+    #expect(failed.errorCode == ErrorCode.kafkaStorageError.rawValue)
+    var request = DeleteTopicsRequest()
+    var named = DeleteTopicsRequest.DeleteTopicState()
+    named.name = "t"
+    request.topics = [named]
+    request.timeoutMs = 10_000
+    let deleted = try await client.request(request, 6, DeleteTopicsResponse.self).message
+    #expect(deleted.responses[0].errorCode == 0)
+    while harness.broker.replicas.topics.find(id: id) != nil { await Task.yield() }
+    let names = try disk.list(harness.directory).filter { $0.hasPrefix("t-0") }
+    #expect(names.count == 1 && names[0].hasSuffix("-delete"))
+    #expect(lines.all.count == 1)
+    disk.fail(writesTo: nil)
+    _ = try await client.createTopic("t")
+    #expect(try await client.produce("t", 0, Batches.make(1)).baseOffset == 0)
+    try harness.end()
   }
 
   /// A flush that fails behind a roll takes the partition off line, and who waits there is told.

@@ -70,6 +70,32 @@ struct FailureTests {
     }
   }
 
+  /// A failed log goes with its topic, and its name is free again at once.
+  @Test func aLogThatIsOffLineCanBeDeleted() throws {
+    let disk = GatedDisk(over: base)
+    let (manager, told) = try open(disk)
+    let id = UUID(high: 0, low: 7)
+    let log = try manager.createLog(t0, topicId: id, config: LogConfig(), now: now)
+    try log.append(makeBatch())
+    disk.fail(writesTo: "0.log")
+    #expect(throws: RoostError.self) { try log.append(makeBatch()) }
+    // The disk still does not work: nothing of the log may be flushed on the way out.
+    #expect(try manager.deleteLog(t0, now: now))
+    #expect(manager.log(t0) == nil)
+    #expect(log.offlineReason?.code == .notFound)
+    let name = "t-0.00000000000000000000000000000007-delete"
+    #expect(try disk.list("/data").contains(name))
+    #expect(try !disk.list("/data").contains("t-0"))
+    let fresh = try manager.createLog(t0, topicId: .metadataTopic, config: LogConfig(), now: now)
+    disk.fail(writesTo: nil)
+    #expect(try fresh.append(makeBatch()).info?.baseOffset == 0)
+    try manager.retain(now: now + LogConfig().fileDeleteDelayMillis)
+    #expect(try !disk.list("/data").contains(name))
+    #expect(told.all.count == 1)
+    // A failed log that is gone does not spoil the stop.
+    try manager.close(brokerEpoch: 1, now: now)
+  }
+
   /// Damage that is found while the directory is opened is told to whoever begins to listen.
   @Test func damageThatTheStartFoundIsTold() throws {
     let path = "/data/t-0/00000000000000000000"
