@@ -76,9 +76,10 @@ public final class Broker: @unchecked Sendable {
   }
 
   /// Opens the data directory; with logs that a crash left this takes as long as mending them. `opening` is called
-  /// before each log, on this thread, so that the caller can say that it goes on.
+  /// on this thread with the number of logs that are open, before each log and after each segment that was mended, so that
+  /// the caller can say that it goes on.
   public convenience init(
-    slice: BrokerSlice, log: BrokerLog, opening: () -> Void
+    slice: BrokerSlice, log: BrokerLog, opening: (Int) -> Void
   ) throws(RoostError) {
     let loops = try Self.makeLoops(slice)
     try self.init(
@@ -90,7 +91,7 @@ public final class Broker: @unchecked Sendable {
     slice: BrokerSlice, log: BrokerLog, loops: EventLoopGroup,
     transport: any CoordinatorTransport, disk: any Disk = SystemDisk.shared,
     interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
-    opening: () -> Void = {}
+    opening: (Int) -> Void = { _ in }
   ) throws(RoostError) {
     id = slice.brokerId
     self.log = log
@@ -103,11 +104,9 @@ public final class Broker: @unchecked Sendable {
     var generator = SystemRandomNumberGenerator()
     logs = try LogManager(
       disk: disk, directory: slice.directory, nodeId: id,
-      newDirectoryId: UUID.random(using: &generator), now: WallTime.millis()
-    ) { _ in
-      opening()
-      return settings.logConfigAtLoad
-    }
+      newDirectoryId: UUID.random(using: &generator), now: WallTime.millis(),
+      recovery: settings.recovery, progress: { opening($0.opened) },
+      configuration: { _ in settings.logConfigAtLoad })
     metadata = MetadataCache(brokerId: id, staticSettings: settings.given)
     replicas = ReplicaManager(
       brokerId: id, logs: logs, metadata: metadata, settings: settings, log: log,

@@ -31,13 +31,12 @@ private struct BrokerRun {
     }
     host.status("opening the logs in \(slice.directory)")
     var lease = StartLease(everyNanos: Self.leaseNanos)
-    let broker = try Broker(slice: slice, log: log) {
-      lease.opening(now: MonotonicTime.nanos()) { opened in
-        // Nothing is served yet and what is mended stays so: the next start goes on with the rest.
-        if host.isStopRequested { _exit(0) }
-        host.status("opening the logs in \(slice.directory): \(opened) done")
-        host.extendTimeout(microseconds: Self.openMicroseconds)
-      }
+    let broker = try Broker(slice: slice, log: log) { opened in
+      guard lease.isDue(now: MonotonicTime.nanos()) else { return }
+      // Nothing is served yet and what is mended stays so: the next start goes on with the rest.
+      if host.isStopRequested { _exit(0) }
+      host.status("opening the logs in \(slice.directory): \(opened) done")
+      host.extendTimeout(microseconds: Self.openMicroseconds)
     }
     host.setMetrics { emit in broker.collectMetrics(emit) }
     host.status("registering with the coordinator")
@@ -66,8 +65,8 @@ private struct BrokerRun {
     try broker.stop()
   }
 
-  /// What one log may take to open, which after a crash is to read all of it that was not flushed.
-  private static let openMicroseconds: UInt64 = 600_000_000
+  /// What one log may take to open, or one segment of it to be mended.
+  private static let openMicroseconds: UInt64 = 300_000_000
   private static let leaseNanos: UInt64 = 500_000_000
 
   /// What a clean stop may take: leaving, answers in flight, closing the logs.
@@ -89,20 +88,17 @@ private struct BrokerRun {
   }
 }
 
-/// A start with many logs to mend takes longer than one that hangs: it asks for time as it goes on, not for each log.
+/// A start with much to mend takes longer than one that hangs: it asks for time as it goes on, not at each step.
 struct StartLease {
   let everyNanos: UInt64
-  private var opened = 0
   private var lastNanos: UInt64?
 
   init(everyNanos: UInt64) { self.everyNanos = everyNanos }
 
-  /// Another log is about to be opened; `renew` is called with the number of those before it, when it is time.
-  mutating func opening(now: UInt64, _ renew: (Int) -> Void) {
-    if lastNanos.map({ now - $0 >= everyNanos }) ?? true {
-      lastNanos = now
-      renew(opened)
-    }
-    opened += 1
+  /// There was a step: whether it is time to ask again.
+  mutating func isDue(now: UInt64) -> Bool {
+    guard lastNanos.map({ now - $0 >= everyNanos }) ?? true else { return false }
+    lastNanos = now
+    return true
   }
 }

@@ -41,6 +41,13 @@ struct BrokerSettings: Sendable {
     return config
   }
 
+  /// How the logs are recovered.
+  var recovery: RecoverySettings {
+    var recovery = RecoverySettings()
+    recovery.threads = recoveryThreads
+    return recovery
+  }
+
   init(_ slice: BrokerSlice) {
     var given: [String: String] = [:]
     for setting in slice.config { given[setting.name] = setting.value }

@@ -26,8 +26,10 @@ public final class GatedDisk: Disk, @unchecked Sendable {
     }
   }
 
-  /// Returns when a write waits.
-  public func waitUntilHeld() { monitor.withLock { while waiting == 0 { monitor.wait() } } }
+  /// Returns when this many writes wait.
+  public func waitUntilHeld(count: Int = 1) {
+    monitor.withLock { while waiting < count { monitor.wait() } }
+  }
 
   /// Writes to files whose path ends so, and flushes of them, fail with `errno` from now on; nil: none does.
   public func fail(writesTo suffix: String?, errno: Int32 = 5) {

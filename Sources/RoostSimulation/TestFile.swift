@@ -9,6 +9,8 @@ final class TestFileContent: @unchecked Sendable {
   /// Memory that never moves while it is mapped: growing makes new memory and keeps the old for its mappings.
   private(set) var memory = TestMemory(capacity: TestDisk.pageBytes)
   private var durable: [UInt8] = []
+  /// The smallest that the file has been since it was made durable.
+  private var leastSize = 0
 
   func current() -> [UInt8] { Array(UnsafeRawBufferPointer(rebasing: memory.bytes[..<size])) }
 
@@ -22,6 +24,7 @@ final class TestFileContent: @unchecked Sendable {
       for at in newSize..<size { memory.bytes[at] = 0 }
     }
     size = newSize
+    leastSize = min(leastSize, newSize)
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at position: Int) {
@@ -39,7 +42,10 @@ final class TestFileContent: @unchecked Sendable {
     return count
   }
 
-  func sync() { durable = current() }
+  func sync() {
+    durable = current()
+    leastSize = size
+  }
 
   /// Another file with what the disk holds after the power went.
   func afterCrash(_ generator: inout SeededGenerator) -> TestFileContent {
@@ -47,7 +53,9 @@ final class TestFileContent: @unchecked Sendable {
     var bytes = durable
     if now != durable {
       // The size is a page of its own: it arrived, or it did not, or that of some moment in between.
-      let sizes = [durable.count, now.count, Int.random(in: 0...now.count, using: &generator)]
+      let sizes = [
+        durable.count, now.count, Int.random(in: leastSize...now.count, using: &generator),
+      ]
       let newSize = sizes[Int.random(in: 0..<3, using: &generator)]
       let keepsShape = durable.count <= newSize || now.count < durable.count
       let finalSize = keepsShape ? newSize : durable.count
@@ -63,6 +71,7 @@ final class TestFileContent: @unchecked Sendable {
     let survivor = TestFileContent()
     bytes.withUnsafeBytes { survivor.write($0, at: 0) }
     survivor.durable = bytes
+    survivor.leastSize = bytes.count
     return survivor
   }
 }

@@ -15,6 +15,13 @@ enum Limits {
   static let readAheadBytes = 128 * 1024
   /// Bytes read at once when a segment is recovered or copied; a larger batch gets a buffer of its own size.
   static let recoveryWindow = 256 * 1024
+  /// Bytes of a log that recovery walks before it makes them durable, so that a start which is cut off goes on behind them. Less
+  /// is walked again sooner than it is flushed.
+  static let recoveryFlushBytes = 4 * 1024 * 1024
+  /// Threads that open the logs of a data directory, whatever `num.recovery.threads.per.data.dir` says.
+  static let recoveryThreadsMax = 64
+  /// Nanoseconds between two writes of the recovery points while logs are recovered.
+  static let recoverySaveNanos: UInt64 = 1_000_000_000
   /// Payloads that one group append writes with one call; a larger group is written in turns.
   static let groupAppendParts = 64
   /// A text file of Roost's or Kafka's that is read whole: checkpoints, properties.

@@ -47,6 +47,10 @@ struct LogLoader {
   let compactedUpTo: Int64
   /// Milliseconds since the epoch.
   let now: Int64
+  /// See `RecoverySettings`.
+  let flushBytes: Int
+  /// Called after each segment that was recovered; see `PartitionLog.open`.
+  let walked: ((Int64?) -> Void)?
 
   private var segments: [LogSegment] = []
   private var names: Set<String> = []
@@ -55,11 +59,16 @@ struct LogLoader {
   private var report = RecoveryReport()
   /// Set when bytes below the recovery point are not what was written; `next` is the offset that they begin at.
   private var damage: (error: RoostError, next: Int64)?
+  /// Recovered, but not durable yet.
+  private var unflushed: [LogSegment] = []
+  private var unflushedBytes = 0
+  /// Everything below was made durable by the recovery.
+  private var durableUpTo: Int64?
 
   init(
     disk: any Disk, directory: String, topicPartition: TopicPartition, config: LogConfig,
     wasCleanShutdown: Bool, logStartCheckpoint: Int64, recoveryPointCheckpoint: Int64,
-    compactedUpTo: Int64, now: Int64
+    compactedUpTo: Int64, now: Int64, flushBytes: Int, walked: ((Int64?) -> Void)?
   ) {
     self.disk = disk
     self.directory = directory
@@ -70,6 +79,8 @@ struct LogLoader {
     self.recoveryPointCheckpoint = recoveryPointCheckpoint
     self.compactedUpTo = compactedUpTo
     self.now = now
+    self.flushBytes = flushBytes
+    self.walked = walked
   }
 
   mutating func load() throws(RoostError) -> LoadedLog {
@@ -109,7 +120,8 @@ struct LogLoader {
       ? try PartitionMetadata.read(disk, directory: directory) : nil
     return LoadedLog(
       directory: directory, config: config, segments: segments, logStart: logStart, logEnd: end,
-      recoveryPoint: wasCleanShutdown ? end : min(recoveryPointCheckpoint, end),
+      recoveryPoint: wasCleanShutdown
+        ? end : min(max(recoveryPointCheckpoint, durableUpTo ?? 0), end),
       producers: producers, epochs: epochs, topicId: topicId, report: report)
   }
 
@@ -238,6 +250,7 @@ struct LogLoader {
       if hasIndexes(segment) || isNext { continue }
       _ = try recover(segment, isDurable: true)
       if damage != nil { return }
+      walked?(nil)
     }
   }
 
@@ -263,14 +276,31 @@ struct LogLoader {
         let isHole =
           n < segments.count && segments[n].baseOffset != next
           && segments[n].baseOffset > compactedUpTo && !config.cleanupCompact
-        if cut > 0 || isHole {
-          try dropSegments(from: n)
-          break
-        }
+        if cut > 0 || isHole { try dropSegments(from: n) }
+        try keep(upTo: n < segments.count ? segments[n].baseOffset : next)
       }
     }
     guard let last = segments.last else { return logStartCheckpoint }
     return try last.findNextOffset()
+  }
+
+  /// The last segment was recovered, and what is left of the log goes on at `offset`. Once enough was walked, it is made
+  /// durable with all that recovery makes of it: a start that is cut off after that need not walk it again.
+  private mutating func keep(upTo offset: Int64) throws(RoostError) {
+    guard unflushedBytes >= flushBytes else {
+      walked?(nil)
+      return
+    }
+    for segment in unflushed { try segment.sync() }
+    for snapshot in snapshots where unflushed.contains(where: { $0.baseOffset < snapshot }) {
+      try makeProducers().syncSnapshot(snapshot)
+    }
+    // The epochs of what is not walked again would not be found again. This makes the names durable, too.
+    try epochs.save(disk, directory: directory, durable: true, force: true)
+    unflushed = []
+    unflushedBytes = 0
+    durableUpTo = offset
+    walked?(offset)
   }
 
   /// Walks a segment with all checksums, rebuilds its indexes and cuts it behind the last good batch. The bytes cut,
@@ -328,6 +358,10 @@ struct LogLoader {
     }
     snapshots = producers.snapshots
     report.truncatedBytes += total - valid
+    if !isDurable {
+      unflushed.append(segment)
+      unflushedBytes += valid
+    }
     return (total - valid, next)
   }
 

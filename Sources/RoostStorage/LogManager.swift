@@ -42,8 +42,12 @@ public final class LogManager: @unchecked Sendable {
   ///
   /// `newDirectoryId` is used when the directory has none yet. `configuration` gives the settings of a topic. A directory
   /// of another node, or one that is in use, is an `.invalid` error.
+  ///
+  /// `progress` is called on the calling thread when a log is begun, when a segment of one was recovered, and when it is
+  /// open.
   public init(
     disk: any Disk, directory: String, nodeId: Int32, newDirectoryId: UUID, now: Int64,
+    recovery: RecoverySettings = RecoverySettings(), progress: (LoadProgress) -> Void = { _ in },
     configuration: (TopicPartition) -> LogConfig
   ) throws(RoostError) {
     self.disk = disk
@@ -72,13 +76,14 @@ public final class LogManager: @unchecked Sendable {
     previousBrokerEpoch = marker ?? -1
     // A crash of the process alone may have left names that are not durable yet.
     if !startedClean { names.changed() }
-    try loadLogs(now: now, configuration)
+    try loadLogs(now: now, recovery, progress, configuration)
     // Only now: a crash while loading changes nothing about what the last stop was.
     try CleanShutdownMarker.remove(disk, directory: directory)
   }
 
   private func loadLogs(
-    now: Int64, _ configuration: (TopicPartition) -> LogConfig
+    now: Int64, _ settings: RecoverySettings, _ progress: (LoadProgress) -> Void,
+    _ configuration: (TopicPartition) -> LogConfig
   ) throws(RoostError) {
     let recovery = try OffsetCheckpoint.read(
       disk, directory: directory, name: OffsetCheckpoint.recoveryPoint)
@@ -88,6 +93,11 @@ public final class LogManager: @unchecked Sendable {
       disk, directory: directory, name: OffsetCheckpoint.replication)
     let compacted = try OffsetCheckpoint.read(
       disk, directory: directory, name: OffsetCheckpoint.cleaner)
+    written[OffsetCheckpoint.recoveryPoint] = recovery
+    written[OffsetCheckpoint.logStart] = starts
+    written[OffsetCheckpoint.replication] = marks
+    written[OffsetCheckpoint.cleaner] = compacted
+    var entries: [DirectoryLoader.Entry] = []
     for name in try disk.list(directory).sorted() where name != Self.metadataDirectory {
       let path = directory + "/" + name
       if name.hasSuffix(FileNames.deleteDirectorySuffix) {
@@ -97,19 +107,64 @@ public final class LogManager: @unchecked Sendable {
       guard let partition = TopicPartition(directory: name),
         try disk.status(path)?.isDirectory == true
       else { continue }
-      let (log, report) = try PartitionLog.open(
-        disk: disk, directory: path, partition, config: configuration(partition),
-        wasCleanShutdown: startedClean, logStartCheckpoint: starts[partition] ?? 0,
-        recoveryPointCheckpoint: recovery[partition] ?? 0,
-        compactedUpTo: compacted[partition] ?? 0, parent: names, watch: watch, now: now)
-      log.updateHighWatermark(to: marks[partition] ?? 0)
-      table[partition] = log
-      if report != RecoveryReport() { recoveries[partition] = report }
+      entries.append(
+        DirectoryLoader.Entry(
+          partition: partition, path: path, config: configuration(partition),
+          logStart: starts[partition] ?? 0, recoveryPoint: recovery[partition] ?? 0,
+          compactedUpTo: compacted[partition] ?? 0))
     }
-    written[OffsetCheckpoint.recoveryPoint] = recovery
-    written[OffsetCheckpoint.logStart] = starts
-    written[OffsetCheckpoint.replication] = marks
-    written[OffsetCheckpoint.cleaner] = compacted
+    try open(entries, marks, now: now, settings, progress)
+  }
+
+  /// Opens the logs; the recovery points are saved as they become known, so that a process which is killed meanwhile does
+  /// not begin from nothing.
+  private func open(
+    _ entries: [DirectoryLoader.Entry], _ marks: [TopicPartition: Int64], now: Int64,
+    _ settings: RecoverySettings, _ report: (LoadProgress) -> Void
+  ) throws(RoostError) {
+    let loader = DirectoryLoader(
+      disk: disk, entries, wasCleanShutdown: startedClean, names: names, watch: watch, now: now,
+      settings)
+    var progress = LoadProgress(logs: entries.count)
+    var points = written[OffsetCheckpoint.recoveryPoint] ?? [:]
+    var savedNanos = settings.clock()
+    let result = Result { () throws(RoostError) in
+      try loader.load { step in
+        switch step {
+        case .began: break
+        case .walked(let entry, let durableUpTo):
+          progress.segments += 1
+          if let durableUpTo { points[entry.partition] = durableUpTo }
+        case .opened(let entry, let log, let report):
+          progress.opened += 1
+          log.updateHighWatermark(to: marks[entry.partition] ?? 0)
+          table[entry.partition] = log
+          if report != RecoveryReport() { recoveries[entry.partition] = report }
+          if log.recoveryPoint != entry.recoveryPoint {
+            points[entry.partition] = log.recoveryPoint
+          }
+        }
+        let clock = settings.clock()
+        if clock - savedNanos >= Limits.recoverySaveNanos {
+          savedNanos = clock
+          save(points)
+        }
+        report(progress)
+      }
+    }
+    save(points)
+    try result.get()
+  }
+
+  /// While loading. Where it fails the next start has more to walk, and the next checkpoint tells.
+  private func save(_ points: [TopicPartition: Int64]) {
+    guard written[OffsetCheckpoint.recoveryPoint] != points else { return }
+    do throws(RoostError) {
+      try names.sync()
+      try OffsetCheckpoint.write(
+        disk, directory: directory, name: OffsetCheckpoint.recoveryPoint, points)
+      written[OffsetCheckpoint.recoveryPoint] = points
+    } catch {}
   }
 
   /// The cluster that the directory belongs to; nil before `confirmCluster` on a fresh one.

@@ -18,17 +18,19 @@ extension PartitionLog {
       watch: nil, now: now)
   }
 
-  /// As above; a flush of the log makes the names in `parent` durable too.
+  /// As above; a flush of the log makes the names in `parent` durable too. `walked` is called after each segment that was
+  /// recovered, with the offset below which all is durable and need not be walked again, if there is one.
   static func open(
     disk: any Disk, directory: String, _ topicPartition: TopicPartition, config: LogConfig,
     wasCleanShutdown: Bool, logStartCheckpoint: Int64 = 0, recoveryPointCheckpoint: Int64 = 0,
-    compactedUpTo: Int64 = 0, parent: ParentDirectory?, watch: FailureWatch?, now: Int64
+    compactedUpTo: Int64 = 0, parent: ParentDirectory?, watch: FailureWatch?, now: Int64,
+    flushBytes: Int = Limits.recoveryFlushBytes, walked: ((Int64?) -> Void)? = nil
   ) throws(RoostError) -> (log: PartitionLog, report: RecoveryReport) {
     var loader = LogLoader(
       disk: disk, directory: directory, topicPartition: topicPartition, config: config,
       wasCleanShutdown: wasCleanShutdown, logStartCheckpoint: logStartCheckpoint,
       recoveryPointCheckpoint: recoveryPointCheckpoint,
-      compactedUpTo: compactedUpTo, now: now)
+      compactedUpTo: compactedUpTo, now: now, flushBytes: flushBytes, walked: walked)
     let loaded = try loader.load()
     let log = PartitionLog(
       loaded: loaded, disk: disk, topicPartition: topicPartition, parent: parent, watch: watch,

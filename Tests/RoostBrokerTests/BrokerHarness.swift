@@ -36,7 +36,7 @@ final class BrokerHarness: @unchecked Sendable {
     host: String = "127.0.0.1", listener: String = "client", loops: Int = 2,
     log: BrokerLog = .none, disk: any Disk = SystemDisk.shared,
     interceptors: (@Sendable (String) -> (any ProduceInterceptor)?)? = nil,
-    opening: () -> Void = {},
+    opening: (Int) -> Void = { _ in },
     coordinator makeCoordinator: (EventLoop) -> FakeCoordinator = {
       FakeCoordinator(loop: $0, clusterId: BrokerHarness.clusterId)
     }

@@ -52,9 +52,11 @@ struct CrashTests {
     }
 
     static func open(_ disk: TestDisk, now: Int64) throws -> LogManager {
-      try LogManager(
+      var recovery = RecoverySettings()
+      recovery.flushBytes = 4000
+      return try LogManager(
         disk: disk, directory: "/data", nodeId: 7, newDirectoryId: .metadataTopic, now: now,
-        configuration: { _ in config })
+        recovery: recovery, configuration: { _ in config })
     }
 
     func createAll() throws {
@@ -147,6 +149,12 @@ struct CrashTests {
     func crash() throws {
       crashes += 1
       disk.crash()
+      if random(0...2) == 0 {
+        // The start is cut off somewhere, and the power goes once more.
+        disk.inject(.syncAfter(count: random(0...8)))
+        if let cutOff = try? Self.reopen(&manager, disk, now: now) { manager = cutOff }
+        disk.crash()
+      }
       manager = try Self.reopen(&manager, disk, now: now)
       #expect(!manager.startedClean)
       try createAll()
