@@ -49,7 +49,7 @@ import Testing
 
   /// As the line advises: the topic goes, and one of its name works once the disk does.
   @Test func aTopicWhoseLogHasFailedCanBeDeleted() async throws {
-    let harness = try BrokerHarness(disk: disk, log: lines.log)
+    let harness = try BrokerHarness(log: lines.log, disk: disk)
     let client = harness.connect()
     let id = try await client.createTopic("t")
     disk.fail(writesTo: "t-0/00000000000000000000.log")
