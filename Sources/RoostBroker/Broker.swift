@@ -59,6 +59,7 @@ public final class Broker: @unchecked Sendable {
   private let lifecycle: BrokerLifecycle
   private var follower: MetadataFollower?
   private var server: NetworkServer?
+  private(set) var dispatcher: RequestDispatcher?
   private let spec: Spec
   private let shared = Mutex(Shared())
 
@@ -189,8 +190,10 @@ public final class Broker: @unchecked Sendable {
       registeredEpoch.store(epoch, ordering: .relaxed)
       onRegistered(epoch)
     }
+    let dispatcher = RequestDispatcher(broker: self, loops: loops.loops)
+    self.dispatcher = dispatcher
     let server = NetworkServer(
-      group: loops, handler: RequestDispatcher(broker: self, loops: loops.loops),
+      group: loops, handler: dispatcher,
       apis: ApiTable.served, settings: settings.network
     ) { [log] severity, line in log.write(severity.rawValue, line) }
     self.server = server

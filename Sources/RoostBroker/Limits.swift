@@ -21,6 +21,10 @@ enum Limits {
   /// Produce requests, and groups of batches, whose memory one event loop keeps for the next ones.
   static let spareWorks = 64
   static let spareGroups = 64
+  /// Partitions that the memory of a kept produce request has room for; one that grew beyond is let go of.
+  static let spareWorkPartitions = 1_024
+  /// Batches that the memory of a kept group has room for, and groups that one loop has room for.
+  static let spareGroupBatches = 1_024
   /// Topics that wait for automatic creation at a time.
   static let autoCreateInFlightMax = 1_000
   /// Requests for a producer id that wait for the next block.

@@ -20,7 +20,7 @@ final class RequestDispatcher: RequestHandler {
     }
   }
 
-  private func lane(_ loop: EventLoop) -> ProduceLane {
+  func lane(_ loop: EventLoop) -> ProduceLane {
     let wanted = ObjectIdentifier(loop)
     for entry in lanes where entry.loop == wanted { return entry.lane.value }
     preconditionFailure("a connection belongs to one of the broker's loops")

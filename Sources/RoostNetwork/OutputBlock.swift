@@ -159,7 +159,7 @@ final class OutputBlock: @unchecked Sendable {
 
   /// Ready for other answers; nil when it is too large to be kept.
   func cleared() -> OutputBlock? {
-    guard writer.count <= NetworkLimits.outputBlockBytesMax else { return nil }
+    guard writer.capacityBytes <= NetworkLimits.outputBlockBytesMax else { return nil }
     writer.removeAll()
     if !files.isEmpty { files.removeAll(keepingCapacity: true) }
     sentBytes = 0

@@ -57,6 +57,9 @@ public final class BatchTranscoder {
     return output.mutableBytes
   }
 
+  /// Bytes of scratch memory that are held now.
+  public var scratchBytes: Int { output.capacity }
+
   /// Gives the memory of large batches back.
   public func trim() {
     output.trim(to: RecordLimits.scratchBytesKept)

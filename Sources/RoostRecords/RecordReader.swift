@@ -36,6 +36,9 @@ public final class RecordReader {
     return scratch.bytes
   }
 
+  /// Bytes of scratch memory that are held now.
+  public var scratchBytes: Int { scratch.capacity }
+
   /// Gives back what a large batch left behind; no cursor of this reader may be in use.
   public func trim() {
     scratch.trim(to: RecordLimits.scratchBytesKept)

@@ -32,6 +32,8 @@ public struct WireWriter: ~Copyable {
 
   /// Written bytes, splices not counted.
   @inlinable public var count: Int { used }
+  /// Bytes of memory that are held now.
+  public var capacityBytes: Int { capacity }
   /// Written bytes and splices: what goes over the wire.
   public var totalCount: Int { splices.reduce(used) { $0 + $1.length } }
 

@@ -28,6 +28,9 @@ struct ProduceCursor {
   private(set) var acks: Int16 = 0
   private(set) var timeoutMillis: Int32 = 0
 
+  /// Entries that there is memory for.
+  var capacity: Int { max(topics.capacity, partitions.capacity) }
+
   static let firstFlexible: Int16 = 9
   static let firstWithTopicIds: Int16 = 13
 

@@ -27,7 +27,7 @@ final class ProduceLane {
   private var spareGroups: [Group] = []
   private var wake = WakeBatch()
   private let reader = RecordReader()
-  private lazy var transcoder = BatchTranscoder()
+  private let transcoder = BatchTranscoder()
   private var counted = ProduceCounts()
 
   /// What one append writes to one partition.
@@ -212,6 +212,7 @@ final class ProduceLane {
 
   /// Appends what is staged and answers: after all requests that arrived together were taken.
   func flush() {
+    defer { trim() }
     guard hasWork else { return }
     let nowMillis = batchMillis == 0 ? WallTime.millis() : batchMillis
     batchMillis = 0
@@ -219,8 +220,13 @@ final class ProduceLane {
     while var group = groups.popLast() {
       group.appends.removeAll(keepingCapacity: true)
       group.origins.removeAll(keepingCapacity: true)
-      if spareGroups.count < Limits.spareGroups { spareGroups.append(group) }
+      if spareGroups.count < Limits.spareGroups,
+        group.appends.capacity <= Limits.spareGroupBatches
+      {
+        spareGroups.append(group)
+      }
     }
+    if groups.capacity > Limits.spareGroupBatches { groups = [] }
     swap(&staged, &finishing)
     for work in finishing where work.parked == 0 { finish(work) }
     finishing.removeAll(keepingCapacity: true)
@@ -349,7 +355,37 @@ final class ProduceLane {
   }
 
   private func recycle(_ work: ProduceWork) {
-    if free.count < Limits.spareWorks { free.append(work) }
+    guard free.count < Limits.spareWorks, work.cursor.capacity <= Limits.spareWorkPartitions else {
+      return
+    }
+    free.append(work)
+  }
+
+  // MARK: Memory
+
+  /// Gives back what large batches have left behind: a look at two numbers where there were none.
+  private func trim() {
+    guard max(reader.scratchBytes, transcoder.scratchBytes) > RecordLimits.scratchBytesKept else {
+      return
+    }
+    reader.trim()
+    transcoder.trim()
+  }
+
+  /// What is kept for the next requests.
+  struct Kept {
+    /// Of decompressed and transcoded records.
+    var scratchBytes: Int
+    /// Partitions that the free works have room for, and batches that the free groups have.
+    var partitions: Int
+    var batches: Int
+  }
+
+  var kept: Kept {
+    Kept(
+      scratchBytes: reader.scratchBytes + transcoder.scratchBytes,
+      partitions: free.reduce(0) { $0 + $1.cursor.capacity },
+      batches: spareGroups.reduce(groups.capacity) { $0 + $1.appends.capacity })
   }
 
   // MARK: Plugins

@@ -1,0 +1,21 @@
+import RoostReactor
+import RoostWire
+import Testing
+
+@testable import RoostNetwork
+
+@Suite struct KeptMemoryTests {
+  @Test func anOutputBlockIsKeptByTheMemoryThatItHolds() throws {
+    let block = OutputBlock()
+    #expect(block.cleared() != nil)
+    // What could not be encoded was taken back, but the memory had grown.
+    #expect(throws: WireError.self) {
+      try block.appendFrame { (writer: inout WireWriter) throws(WireError) in
+        writer.raw([UInt8](repeating: 1, count: NetworkLimits.outputBlockBytesMax + 1))
+        throw WireError("no", at: 0)
+      }
+    }
+    #expect(block.count == 0)
+    #expect(block.cleared() == nil)
+  }
+}
