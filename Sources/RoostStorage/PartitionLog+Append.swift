@@ -2,7 +2,7 @@ public import RoostBase
 internal import RoostRecords
 internal import RoostSystem
 internal import Synchronization
-internal import RoostWire
+public import RoostWire
 
 extension PartitionLog {
   /// Appends a payload of whole batches as the leader: stamps offsets and `leaderEpoch` into it, and writes it.
@@ -18,7 +18,7 @@ extension PartitionLog {
     try changing { () throws(RoostError) in
       guard mayAppend(leaderEpoch) else { return .refused(.notLeader) }
       let verdict = check(UnsafeRawBufferPointer(bytes), origin: origin)
-      guard case .accept(let payload) = verdict else { return result(of: verdict) }
+      guard case .accept(let payload) = verdict else { return result(of: verdict, now: now) }
       let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
       let base = nextOffset
       let segment = active
@@ -27,6 +27,15 @@ extension PartitionLog {
       try segment.writer().write(UnsafeRawBufferPointer(bytes), at: segment.size)
       publish(segment, staged, commits: commits)
       return .appended(info(base: base, rolled: rolled, now: now))
+    }
+  }
+
+  /// Where the batch lies if it repeats one of its producer's last five, else nil. Changes nothing; an append looks again.
+  public func duplicate(of header: RecordBatchHeader, now: Int64) -> AppendInfo? {
+    guard header.hasProducerId, !header.attributes.isControl else { return nil }
+    return appendLock.withLock { _ in
+      guard case .duplicate(let batch) = producers.check(header) else { return nil }
+      return info(repeated: batch, now: now)
     }
   }
 
@@ -78,7 +87,7 @@ extension PartitionLog {
       let bytes = group[n].bytes
       let verdict = check(UnsafeRawBufferPointer(bytes), origin: origin)
       guard case .accept(let payload) = verdict else {
-        group[n].result = result(of: verdict)
+        group[n].result = result(of: verdict, now: now)
         continue
       }
       if parts.count == Limits.groupAppendParts { try write(&parts, &staged, commits) }
@@ -124,7 +133,7 @@ extension PartitionLog {
   ) throws(RoostError) -> AppendResult {
     try changing { () throws(RoostError) in
       let verdict = check(bytes, origin: .coordinator)
-      guard case .accept(let payload) = verdict else { return result(of: verdict) }
+      guard case .accept(let payload) = verdict else { return result(of: verdict, now: now) }
       guard payload.first.baseOffset >= nextOffset else { return .refused(.invalidRecord) }
       let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
       let segment = active
@@ -181,27 +190,32 @@ extension PartitionLog {
     case refuse(AppendRefusal)
   }
 
-  private func result(of verdict: Verdict) -> AppendResult {
+  private func result(of verdict: Verdict, now: Int64) -> AppendResult {
     switch verdict {
     case .accept: preconditionFailure("an accepted payload is appended")
     case .refuse(let refusal): .refused(refusal)
-    case .duplicate(let batch):
-      .duplicate(
-        AppendInfo(
-          baseOffset: batch.firstOffset, lastOffset: batch.lastOffset,
-          logAppendTimeMillis: batch.timestamp, logStartOffset: logStart, rolled: false,
-          flushDue: false))
+    case .duplicate(let batch): .duplicate(info(repeated: batch, now: now))
     }
   }
 
-  private func info(base: Int64, rolled: Bool, now: Int64) -> AppendInfo {
-    let flushDue =
-      nextOffset - flushedUpTo >= settings.flushMessages
+  /// The flush that the first copy asked for may still be on its way: then the second one asks again.
+  private func info(repeated batch: ProducerState.Batch, now: Int64) -> AppendInfo {
+    AppendInfo(
+      baseOffset: batch.firstOffset, lastOffset: batch.lastOffset,
+      logAppendTimeMillis: batch.timestamp, logStartOffset: logStart, rolled: false,
+      flushDue: batch.lastOffset >= flushedUpTo && isFlushDue(now))
+  }
+
+  private func isFlushDue(_ now: Int64) -> Bool {
+    nextOffset - flushedUpTo >= settings.flushMessages
       || (settings.flushMillis != .max && now - lastFlushMillis >= settings.flushMillis)
-    return AppendInfo(
+  }
+
+  private func info(base: Int64, rolled: Bool, now: Int64) -> AppendInfo {
+    AppendInfo(
       baseOffset: base, lastOffset: nextOffset - 1,
       logAppendTimeMillis: settings.timestampType == .logAppendTime ? now : -1,
-      logStartOffset: logStart, rolled: rolled, flushDue: flushDue)
+      logStartOffset: logStart, rolled: rolled, flushDue: isFlushDue(now))
   }
 
   private func check(_ bytes: UnsafeRawBufferPointer, origin: AppendOrigin) -> Verdict {

@@ -2,6 +2,7 @@ import RoostBase
 import RoostMessages
 import RoostNetwork
 import RoostReactor
+import RoostSystem
 import Synchronization
 import Testing
 
@@ -143,6 +144,37 @@ import Testing
     let answer = try await client.produce("seen", 0, try Batches.make(3))
     #expect(answer.errorCode == ErrorCode.corruptMessage.rawValue)
     #expect(try await client.fetch("seen", 0, from: 0).highWatermark == 0)
+    try harness.end()
+  }
+
+  @Test func aRepeatedBatchIsAnsweredWithItsOffsetsAndNoPluginIsAskedAgain() async throws {
+    let asked = Mutex(0)
+    let harness = try harness(
+      Scripted { _ in
+        asked.withLock { asked in
+          asked += 1
+          // Whatever a plugin makes of a second copy must not matter: the first is in the log.
+          return asked == 1 ? .keep : .reject(.policyViolation, message: "no")
+        }
+      })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen")
+    let id = try await client.request(
+      InitProducerIdRequest.idempotent, 4, InitProducerIdResponse.self
+    ).message.producerId
+    let now = WallTime.millis()
+    let first = try Batches.make(2, producerId: id, epoch: 0, sequence: 0, timestamp: now)
+    for acks: Int16 in [1, 1, -1] {
+      let answer = try await client.produce("seen", 0, first, acks: acks)
+      #expect(answer.errorCode == 0 && answer.baseOffset == 0)
+    }
+    #expect(asked.withLock { $0 } == 1)
+    // The next one is new.
+    let next = try Batches.make(1, producerId: id, epoch: 0, sequence: 2, timestamp: now)
+    #expect(
+      try await client.produce("seen", 0, next).errorCode == ErrorCode.policyViolation.rawValue)
+    #expect(asked.withLock { $0 } == 2)
+    #expect(try await client.fetch("seen", from: 0).highWatermark == 2)
     try harness.end()
   }
 

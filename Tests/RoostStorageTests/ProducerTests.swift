@@ -43,6 +43,29 @@ struct ProducerTests {
     #expect(AppendRefusal.outOfOrderSequence.rawValue == 45)
   }
 
+  @Test func aRepeatedBatchIsSeenWithoutAnAppendAndWaitsForTheFlushOfTheFirst() throws {
+    let log = try open()
+    var config = LogConfig()
+    config.flushMessages = 1
+    log.updateConfig(config)
+    func find(_ bytes: [UInt8]) -> AppendInfo? {
+      bytes.withUnsafeBytes { RecordBatchHeader($0) }
+        .flatMap { log.duplicate(of: $0, now: now) }
+    }
+    #expect(find(batch(0)) == nil)
+    #expect(try log.append(batch(0)).info?.flushDue == true)
+    #expect(find(batch(1)) == nil)
+    #expect(find(makeBatch()) == nil)
+    // Nobody has flushed yet: to acknowledge the second copy now would say that the first is durable.
+    #expect(find(batch(0))?.flushDue == true)
+    guard case .duplicate(let early) = try log.append(batch(0)) else { throw Wrong() }
+    #expect(early.flushDue && early.baseOffset == 0)
+    try log.flush(now: now)
+    #expect(find(batch(0))?.flushDue == false)
+    guard case .duplicate(let late) = try log.append(batch(0)) else { throw Wrong() }
+    #expect(!late.flushDue && log.logEndOffset == 1)
+  }
+
   @Test func followsSequencesAndEpochs() throws {
     let log = try open()
     // An unknown producer may begin anywhere.

@@ -1,6 +1,7 @@
 internal import RoostBase
 internal import RoostMessages
 internal import RoostStorage
+internal import RoostWire
 internal import Synchronization
 
 /// One partition of which this broker is, or shall be, a replica: its role, its log, and who waits for it.
@@ -130,6 +131,12 @@ final class Partition: Sendable {
     // The role changed since it was looked at. Nothing of the group was written.
     if case .refused(.notLeader)? = group.first?.result { return .notLeader }
     return nil
+  }
+
+  /// Where a batch lies that repeats one in the log, if this broker leads; nil: it is none, or nobody can say.
+  func duplicate(of header: RecordBatchHeader, nowMillis: Int64) -> AppendInfo? {
+    guard case .success(let log) = leaderLog(currentEpoch: -1) else { return nil }
+    return log.duplicate(of: header, now: nowMillis)
   }
 
   private static func refusal(_ role: Role) -> PartitionRefusal {

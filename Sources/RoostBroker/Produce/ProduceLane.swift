@@ -132,6 +132,13 @@ final class ProduceLane {
         continue
       }
       guard let batch = check(work, at, records, rules, partition, nowMillis) else { continue }
+      if topic.interception != nil, batch.header.hasProducerId,
+        let info = partition.duplicate(of: batch.header, nowMillis: nowMillis)
+      {
+        // The plugins have judged its first copy, which is in the log: they are not asked again.
+        note(.duplicate(info), Origin(work: work, at: at, records: 0), partition)
+        continue
+      }
       guard let bytes = prepare(work, at, batch, records, topic) else { continue }
       if topic.interception != nil {
         intercepted.append(
