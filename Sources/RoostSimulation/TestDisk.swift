@@ -19,6 +19,8 @@ public final class TestDisk: Disk {
     case spaceLimit(bytes: Int)
     /// The flush after this many good ones fails, once; what it should have made durable stays unflushed.
     case syncAfter(count: Int)
+    /// Every flush of what lies below this directory fails from now on.
+    case syncBelow(directory: String)
   }
 
   static let pageBytes = 512
@@ -225,6 +227,9 @@ extension TestDisk.State {
 
   mutating func countSync(_ path: String) throws(RoostError) {
     if fault == .ioError {
+      throw RoostError(.system, "cannot flush \(path): injected", errno: TestDisk.ioErrno)
+    }
+    if case .syncBelow(let directory)? = fault, path.hasPrefix(directory + "/") {
       throw RoostError(.system, "cannot flush \(path): injected", errno: TestDisk.ioErrno)
     }
     if case .syncAfter(let count)? = fault {
