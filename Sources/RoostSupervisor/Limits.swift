@@ -3,8 +3,6 @@
 public enum Limits {
   /// From the SIGABRT of a missed watchdog to SIGKILL.
   public static let abortTimeoutMillis: Int64 = 3_000
-  /// Children that a killed roostd left behind get this long after SIGTERM.
-  public static let recordedStopMillis: Int64 = 10_000
   /// A request for more time is not granted beyond this, per request.
   public static let extendMillisMax: Int64 = 3_600_000
 

@@ -26,13 +26,13 @@ final class StopProgress {
   /// Takes the line away.
   func end() { line = nil }
 
-  /// It took too long.
-  func timeout(cluster: String, seconds: Int64) -> RoostError {
+  /// It took too long; `next` is what a second "roost down" does.
+  func timeout(cluster: String, seconds: Int64, next: String) -> RoostError {
     end()
     return RoostError(
       .timeout,
       "cluster \(cluster) is still stopping after \(seconds) s"
         + (last.isEmpty ? "" : " (waiting for \(last))")
-        + "; a second \"roost down\" ends it at once")
+        + "; a second \"roost down\" \(next)")
   }
 }

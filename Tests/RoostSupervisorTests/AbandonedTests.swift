@@ -10,43 +10,48 @@ import Testing
 struct LeftoverStopTests {
   typealias Order = LeftoverStop.Order
 
+  func leftover(_ role: Role, _ instance: String, _ pid: Int32, _ millis: Int64) -> Leftover {
+    Leftover(
+      id: "\(ProcessId(role, instance))", role: role, pid: pid, stopTimeoutMillis: millis)
+  }
+
   func stop() -> LeftoverStop {
     LeftoverStop([
-      .init(id: "coordinator-1", stage: 2, pid: 1, stopTimeoutMillis: 100),
-      .init(id: "broker-1", stage: 0, pid: 2, stopTimeoutMillis: 100),
-      .init(id: "broker-2", stage: 0, pid: 3, stopTimeoutMillis: 300),
+      leftover(.coordinator, "1", 1, 100), leftover(.broker, "1", 2, 100),
+      leftover(.broker, "2", 3, 300),
     ])
   }
 
   @Test func stageByStageAndSIGKILLAfterEachOnesTime() {
     var stop = stop()
-    var ended: Set<Int32> = []
-    func step(_ now: Int64) -> [Order] { stop.step(now: now) { ended.contains($0) } }
+    #expect(stop.nextDeadline == nil)
     #expect(
-      step(0) == [
+      stop.step(now: 0) == [
         Order(pid: 2, signal: Signal.terminate), Order(pid: 3, signal: Signal.terminate),
       ])
-    #expect(step(99).isEmpty)
+    #expect(stop.nextDeadline == 100)
+    #expect(stop.step(now: 99).isEmpty)
     #expect(
       stop.waits(now: 99) == [
         StopWait(id: "broker-1", pid: 2, killInMillis: 1),
         StopWait(id: "broker-2", pid: 3, killInMillis: 201),
       ])
-    #expect(step(100) == [Order(pid: 2, signal: Signal.kill)])
-    #expect(step(200).isEmpty)
+    #expect(stop.step(now: 100) == [Order(pid: 2, signal: Signal.kill)])
+    #expect(stop.nextDeadline == 300)
+    #expect(stop.step(now: 200).isEmpty)
     #expect(stop.waits(now: 200).first == StopWait(id: "broker-1", pid: 2, killInMillis: nil))
-    ended = [2, 3]
-    #expect(step(250) == [Order(pid: 1, signal: Signal.terminate)])
+    for pid: Int32 in [2, 3] { stop.ended(pid) }
+    #expect(stop.step(now: 250) == [Order(pid: 1, signal: Signal.terminate)])
     #expect(!stop.isDone)
-    ended.insert(1)
-    #expect(step(260).isEmpty)
+    stop.ended(1)
+    #expect(stop.step(now: 260).isEmpty)
     #expect(stop.isDone)
   }
 
   @Test func whoIsGoneAlreadyGetsNoSignal() {
     var stop = stop()
-    #expect(
-      stop.step(now: 0) { $0 != 1 } == [Order(pid: 1, signal: Signal.terminate)])
+    for pid: Int32 in [2, 3] { stop.ended(pid) }
+    #expect(stop.step(now: 0) == [Order(pid: 1, signal: Signal.terminate)])
   }
 }
 

@@ -225,17 +225,25 @@ struct CoreTests {
 
   @Test func leftoversAreEndedBeforeAnythingStarts() {
     var core = core()
+    func leftover(_ role: Role, _ pid: Int32) -> Leftover {
+      Leftover(id: "\(ProcessId(role, "1"))", role: role, pid: pid, stopTimeoutMillis: 8_000)
+    }
     let actions = core.handle(
-      .begin(leftovers: [Leftover(id: "broker-1", pid: 5), Leftover(id: "broker-2", pid: 6)]),
-      now: 0)
-    #expect(actions.contains(.signalLeftover(pid: 5, signal: Signal.terminate)))
+      .begin(leftovers: [leftover(.coordinator, 5), leftover(.broker, 6)]), now: 0)
+    // In the order of a stop: the broker first.
+    #expect(actions.contains(.signalLeftover(pid: 6, signal: Signal.terminate)))
+    #expect(!actions.contains(.signalLeftover(pid: 5, signal: Signal.terminate)))
     #expect(!actions.contains(.process(coordinator, .spawn)))
-    _ = core.handle(.leftoverGone(pid: 5), now: 1)
+    #expect(core.nextDeadline == 5_000)
     #expect(
-      core.handle(.timer, now: Limits.recordedStopMillis)
-        == [.signalLeftover(pid: 6, signal: Signal.kill)])
-    #expect(core.handle(.leftoverGone(pid: 6), now: 20_000).contains(.bindListeners))
-    #expect(core.handle(.bound, now: 20_000).contains(.process(broker, .spawn)))
+      core.handle(.timer, now: 5_000)
+        == [.log(.notice, "waits for broker-1 (pid 6), SIGKILL in 3s")])
+    #expect(core.nextDeadline == 8_000)
+    #expect(core.handle(.timer, now: 8_000) == [.signalLeftover(pid: 6, signal: Signal.kill)])
+    let next = core.handle(.leftoverGone(pid: 6), now: 8_001)
+    #expect(next.contains(.signalLeftover(pid: 5, signal: Signal.terminate)))
+    #expect(core.handle(.leftoverGone(pid: 5), now: 8_002).contains(.bindListeners))
+    #expect(core.handle(.bound, now: 8_003).contains(.process(broker, .spawn)))
   }
 
   @Test func anAddressThatCannotBeBoundEndsIt() {
@@ -278,7 +286,9 @@ struct CoreTests {
     #expect(core.phase == .starting)
     #expect(
       failed.contains {
-        if case .announceStatus(let text) = $0 { text.contains("no 127.0.0.1:9092") } else { false }
+        $0
+          == .announceStatus(
+            "starting: 1/1 coordinators, 0/1 brokers, 1/1 plugins up; broker-1: no 127.0.0.1:9092")
       })
     #expect(core.machines[broker]?.state.detail(now: 20).contains("no 127.0.0.1:9092") == true)
     // Tried again with a growing pause; the same problem is said once.

@@ -1,6 +1,5 @@
 public import RoostBase
 internal import RoostMessagesPrivate
-internal import RoostSpec
 internal import RoostSystem
 
 /// A cluster whose roostd is gone without an end: killed, or crashed. What its record says, and who of it still lives.
@@ -28,7 +27,7 @@ public final class AbandonedCluster {
   public let logDirectory: String?
   public let processes: [Process]
   private let held: [Int32: HeldProcess]
-  private let stop: [LeftoverStop.Process]
+  private let leftovers: [Leftover]
 
   /// Reads what is left at `place`. Throws when the record is there and cannot be read.
   init(_ place: ClusterControl.Place) throws(RoostError) {
@@ -39,19 +38,15 @@ public final class AbandonedCluster {
     specPath = records?.specPath
     logDirectory = records?.logDirectory
     var held: [Int32: HeldProcess] = [:]
-    for found in records.map(ChildRecordFile.living) ?? [] { held[found.leftover.pid] = found.held }
-    let children = records?.children ?? []
-    processes = children.map { child in
+    let found = records.map(ChildRecordFile.living) ?? []
+    for (leftover, process) in found.map({ ($0.leftover, $0.held) }) {
+      held[leftover.pid] = process
+    }
+    leftovers = found.map(\.leftover)
+    processes = (records?.children ?? []).map { child in
       Process(
         role: child.role, instance: child.instance, pid: child.pid,
         isAlive: held[child.pid] != nil, logPath: child.logPath)
-    }
-    stop = children.filter { held[$0.pid] != nil }.map { child in
-      LeftoverStop.Process(
-        id: "\(child.role)-\(child.instance)",
-        stage: Role(rawValue: child.role)?.stopStage ?? 0, pid: child.pid,
-        stopTimeoutMillis: child.stopTimeoutMs < 0
-          ? TimeoutsSpec.standard.stopMillis : child.stopTimeoutMs)
     }
     self.held = held
   }
@@ -92,13 +87,13 @@ public final class AbandonedCluster {
       )
     }
     defer { HostFiles.close(lock) }
-    var stop = LeftoverStop(stop)
+    var stop = LeftoverStop(leftovers)
     let deadline = MonotonicClock.millis() + timeoutMillis
     while true {
       let now = MonotonicClock.millis()
-      let orders = stop.step(now: now) { held[$0]?.handle.hasEnded ?? true }
-      for order in orders { try held[order.pid]?.handle.send(signal: order.signal) }
+      for (pid, process) in held where process.handle.hasEnded { stop.ended(pid) }
       if stop.isDone { break }
+      for order in stop.step(now: now) { try held[order.pid]?.handle.send(signal: order.signal) }
       guard now < deadline else { return false }
       progress(stop.waits(now: now))
       MonotonicClock.sleep(millis: Limits.leftoverLookMillis)

@@ -59,6 +59,11 @@ public struct LogCatalog: Equatable, Sendable {
   public static func find(
     cluster: String?, environment: [String: String], runtime: String?, state: String?
   ) throws(RoostError) -> LogCatalog {
+    if let state {
+      let name = cluster ?? state.split(separator: "/").last.map { String($0) } ?? state
+      if let catalog = LogCatalog(cluster: name, directory: state + "/log") { return catalog }
+      throw RoostError(.notFound, "there are no logs in \(state)/log")
+    }
     let found: RoostError
     do {
       switch try ClusterControl.find(cluster: cluster, environment: environment, runtime: runtime) {
@@ -69,19 +74,15 @@ public struct LogCatalog: Equatable, Sendable {
     // None runs: the files that are there. A cluster that is not clear stays the first error.
     guard found.code == .unavailable else { throw found }
     let base = Directories.stateBase(environment)
-    let directories =
-      state.map { [($0.split(separator: "/").last.map { String($0) } ?? $0, $0 + "/log")] }
-      ?? HostFiles.list(base).filter { cluster == nil || $0 == cluster }
-      .map { ($0, "\(base)/\($0)/log") }
-    let all = directories.compactMap { LogCatalog(cluster: $0.0, directory: $0.1) }
+    let all = HostFiles.list(base).filter { cluster == nil || $0 == cluster }
+      .compactMap { LogCatalog(cluster: $0, directory: "\(base)/\($0)/log") }
     if all.count > 1 {
       let names = all.map(\.cluster).joined(separator: ", ")
       throw RoostError(
         .invalid, "several clusters have logs here (\(names)); say which one with --cluster")
     }
     guard let only = all.first else {
-      throw RoostError(
-        .unavailable, "\(found), and there are no logs in \(state.map { $0 + "/log" } ?? base)")
+      throw RoostError(.unavailable, "\(found), and there are no logs in \(base)")
     }
     return only
   }

@@ -1,38 +1,60 @@
 internal import RoostSystem
 
+/// A process that a former roostd started and that is still alive.
+public struct Leftover: Hashable, Sendable {
+  public let id: String
+  public let pid: Int32
+  /// What it was; nil: something that this release does not know.
+  let role: Role?
+  let stopTimeoutMillis: Int64
+
+  public init(id: String, role: Role?, pid: Int32, stopTimeoutMillis: Int64) {
+    self.id = id
+    self.role = role
+    self.pid = pid
+    self.stopTimeoutMillis = stopTimeoutMillis
+  }
+}
+
 /// The end of processes that nobody supervises any more: by the stages of a stop, SIGTERM first, SIGKILL after the
 /// process's own stop timeout. Pure: time is a parameter, signals are sent by the caller.
-struct LeftoverStop {
-  struct Process: Equatable {
-    let id: String
-    let stage: Int
-    let pid: Int32
-    let stopTimeoutMillis: Int64
-  }
-
+public struct LeftoverStop: Equatable, Sendable {
   struct Order: Equatable {
     let pid: Int32
     let signal: Int32
   }
 
-  private enum Progress {
+  private enum Progress: Equatable {
     case waits
     /// `killAt` nil: SIGKILL has been sent.
     case asked(killAt: Int64?)
   }
 
-  private var rest: [(process: Process, progress: Progress)]
+  private struct Entry: Equatable {
+    let process: Leftover
+    var progress = Progress.waits
+    var stage: Int { process.role?.stopStage ?? 0 }
+  }
 
-  init(_ processes: [Process]) { rest = processes.map { ($0, .waits) } }
+  private var rest: [Entry]
+
+  init(_ processes: [Leftover]) { rest = processes.map { Entry(process: $0) } }
 
   var isDone: Bool { rest.isEmpty }
+  var count: Int { rest.count }
 
-  /// Takes note of who has ended and says which signals are due: all of one stage end before the next is asked.
-  mutating func step(now: Int64, hasEnded: (Int32) -> Bool) -> [Order] {
-    rest.removeAll { hasEnded($0.process.pid) }
-    guard let stage = rest.map(\.process.stage).min() else { return [] }
+  /// When `step` has to be called at the latest; nil: nothing is due but ends.
+  var nextDeadline: Int64? {
+    rest.compactMap { if case .asked(let killAt?) = $0.progress { killAt } else { nil } }.min()
+  }
+
+  mutating func ended(_ pid: Int32) { rest.removeAll { $0.process.pid == pid } }
+
+  /// Says which signals are due: all of one stage end before the next is asked.
+  mutating func step(now: Int64) -> [Order] {
+    guard let stage = rest.map(\.stage).min() else { return [] }
     var orders: [Order] = []
-    for index in rest.indices where rest[index].process.stage == stage {
+    for index in rest.indices where rest[index].stage == stage {
       let process = rest[index].process
       switch rest[index].progress {
       case .waits:
@@ -49,9 +71,10 @@ struct LeftoverStop {
 
   /// Who is waited for now.
   func waits(now: Int64) -> [StopWait] {
-    rest.compactMap { process, progress in
-      guard case .asked(let killAt) = progress else { return nil }
-      return StopWait(id: process.id, pid: process.pid, killInMillis: killAt.map { $0 - now })
+    rest.compactMap { entry in
+      guard case .asked(let killAt) = entry.progress else { return nil }
+      return StopWait(
+        id: entry.process.id, pid: entry.process.pid, killInMillis: killAt.map { $0 - now })
     }
   }
 }

@@ -1,16 +1,5 @@
 public import RoostSystem
 
-/// A process that a former roostd started and that is still alive.
-public struct Leftover: Hashable, Sendable {
-  public let id: String
-  public let pid: Int32
-
-  public init(id: String, pid: Int32) {
-    self.id = id
-    self.pid = pid
-  }
-}
-
 /// What happened.
 public enum SupervisorEvent: Sendable {
   /// The beginning: with the processes that a former roostd left behind.
@@ -48,8 +37,8 @@ public enum SupervisorAction: Equatable, Sendable {
 public struct SupervisorCore: Sendable {
   public enum Phase: Equatable, Sendable {
     case idle
-    /// Processes of a former roostd are ending. `killAt` nil: SIGKILL has been sent.
-    case clearing([Leftover], killAt: Int64?)
+    /// Processes of a former roostd are ending.
+    case clearing(LeftoverStop)
     case binding
     case starting
     case ready
@@ -82,16 +71,18 @@ public struct SupervisorCore: Sendable {
   /// When `timer` has to be told at the latest; nil: never.
   public var nextDeadline: Int64? {
     let earliest = machines.values.compactMap(\.nextDeadline).min()
-    if case .clearing(_, let killAt?) = phase { return min(killAt, earliest ?? killAt) }
-    if case .stopping = phase { return min(stopNoticeAt, earliest ?? stopNoticeAt) }
-    return earliest
+    switch phase {
+    case .clearing(let stop): return min(stop.nextDeadline ?? stopNoticeAt, stopNoticeAt)
+    case .stopping: return min(earliest ?? stopNoticeAt, stopNoticeAt)
+    case .idle, .binding, .starting, .ready, .finished: return earliest
+    }
   }
 
   public mutating func handle(_ event: SupervisorEvent, now: Int64) -> [SupervisorAction] {
     var actions: [SupervisorAction] = []
     switch event {
     case .begin(let leftovers): begin(leftovers, now, &actions)
-    case .leftoverGone(let pid): leftoverGone(pid, &actions)
+    case .leftoverGone(let pid): leftoverGone(pid, now, &actions)
     case .bound: if phase == .binding { startAll(now, &actions) }
     case .bindFailed(let reason): stop(code: 1, reason: reason, now, &actions)
     case .process(let id, let event): tell(id, event, now, &actions)
@@ -110,21 +101,32 @@ public struct SupervisorCore: Sendable {
   ) {
     precondition(phase == .idle, "the supervisor begins once")
     guard !leftovers.isEmpty else { return bind(&actions) }
-    phase = .clearing(leftovers, killAt: now + Limits.recordedStopMillis)
     for leftover in leftovers {
       actions.append(
         .log(
           .warning,
           "\(leftover.id) of a former roostd still runs (pid \(leftover.pid)): ending it first"))
-      actions.append(.signalLeftover(pid: leftover.pid, signal: Signal.terminate))
     }
+    stopNoticeAt = now + Limits.stopNoticeMillis
+    clear(LeftoverStop(leftovers), now, &actions)
   }
 
-  private mutating func leftoverGone(_ pid: Int32, _ actions: inout [SupervisorAction]) {
-    guard case .clearing(var rest, let killAt) = phase else { return }
-    rest.removeAll { $0.pid == pid }
-    phase = .clearing(rest, killAt: killAt)
-    if rest.isEmpty { bind(&actions) }
+  private mutating func leftoverGone(
+    _ pid: Int32, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    guard case .clearing(var stop) = phase else { return }
+    stop.ended(pid)
+    clear(stop, now, &actions)
+    if stop.isDone { bind(&actions) }
+  }
+
+  /// Sends what is due to those that a former roostd left.
+  private mutating func clear(
+    _ stop: LeftoverStop, _ now: Int64, _ actions: inout [SupervisorAction]
+  ) {
+    var stop = stop
+    actions += stop.step(now: now).map { .signalLeftover(pid: $0.pid, signal: $0.signal) }
+    phase = .clearing(stop)
   }
 
   private mutating func bind(_ actions: inout [SupervisorAction]) {
@@ -161,23 +163,20 @@ public struct SupervisorCore: Sendable {
   }
 
   private mutating func timer(_ now: Int64, _ actions: inout [SupervisorAction]) {
-    if case .clearing(let rest, let killAt?) = phase, now >= killAt {
-      phase = .clearing(rest, killAt: nil)
-      for leftover in rest {
-        actions.append(.signalLeftover(pid: leftover.pid, signal: Signal.kill))
-      }
-    }
+    if case .clearing(let stop) = phase { clear(stop, now, &actions) }
     for id in order { tell(id, .timer, now, &actions) }
-    if case .stopping = phase, now >= stopNoticeAt {
-      stopNoticeAt = now + Limits.stopNoticeMillis
-      let waits = stopWaits(now)
-      if !waits.isEmpty { actions.append(.log(.notice, "waits for \(StopWait.text(waits))")) }
-    }
+    guard now >= stopNoticeAt else { return }
+    let waits = stopWaits(now)
+    guard !waits.isEmpty else { return }
+    stopNoticeAt = now + Limits.stopNoticeMillis
+    actions.append(.log(.notice, "waits for \(StopWait.text(waits))"))
   }
 
   /// The processes whose end is waited for.
   func stopWaits(_ now: Int64) -> [StopWait] {
-    order.compactMap { id in
+    if case .clearing(let stop) = phase { return stop.waits(now: now) }
+    guard case .stopping = phase else { return [] }
+    return order.compactMap { id in
       guard case .stopping(let life, let killAt, _, _)? = machines[id]?.state else { return nil }
       return StopWait(id: "\(id)", pid: life.pid, killInMillis: killAt.map { $0 - now })
     }
@@ -276,8 +275,8 @@ public struct SupervisorCore: Sendable {
   public var statusText: String {
     switch phase {
     case .idle, .binding: return "beginning"
-    case .clearing(let rest, _):
-      return "ending \(rest.count) processes of a former roostd"
+    case .clearing(let stop):
+      return "ending \(stop.count) processes of a former roostd"
     case .finished: return "stopped"
     case .starting, .ready, .stopping:
       let parts = [
@@ -286,7 +285,7 @@ public struct SupervisorCore: Sendable {
       ].compactMap { $0 }
       let up = parts.joined(separator: ", ") + " up"
       let others = order.compactMap { id in
-        machines[id].flatMap(trouble).map { "\(id) \($0)" }
+        machines[id].flatMap(trouble).map { "\(id)\($0)" }
       }
       let some = Array(others.prefix(4)) + (others.count > 4 ? ["\(others.count - 4) more"] : [])
       let phase = phaseName
@@ -297,15 +296,15 @@ public struct SupervisorCore: Sendable {
     }
   }
 
-  /// What keeps a process from running, for people; nil: it runs.
+  /// What keeps a process from running, as it goes on behind its name; nil: it runs.
   private func trouble(_ machine: ProcessMachine) -> String? {
     switch machine.state {
     case .running: nil
-    case .degraded: "has not pinged its watchdog in time"
+    case .degraded: " has not pinged its watchdog in time"
     case .spawning, .starting, .opening, .backoff:
-      machine.state.problem.map { "degraded: \($0)" }
-        ?? (phase == .ready ? "restarting" : machine.state.name)
-    case .stopping, .stopped, .failed: machine.state.name
+      machine.state.problem.map { ": \($0)" }
+        ?? (phase == .ready ? " restarting" : " \(machine.state.name)")
+    case .stopping, .stopped, .failed: " \(machine.state.name)"
     }
   }
 

@@ -1,5 +1,6 @@
 internal import RoostBase
 internal import RoostMessagesPrivate
+internal import RoostSpec
 internal import RoostSystem
 internal import RoostWire
 
@@ -75,7 +76,11 @@ struct ChildRecordFile {
       else { continue }
       found.append(
         (
-          Leftover(id: "\(child.role)-\(child.instance)", pid: child.pid),
+          Leftover(
+            id: "\(child.role)-\(child.instance)", role: Role(rawValue: child.role),
+            pid: child.pid,
+            stopTimeoutMillis: child.stopTimeoutMs < 0
+              ? TimeoutsSpec.standard.stopMillis : child.stopTimeoutMs),
           HeldProcess(handle)
         ))
     }

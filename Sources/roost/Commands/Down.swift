@@ -47,12 +47,14 @@ extension Commands {
     let progress = StopProgress()
     let name: String
     let hasStopped: Bool
+    var next = "ends it at once"
     switch try ClusterControl.find(arguments) {
     case .running(let control):
       name = try control.status(withMetrics: false).clusterName
       hasStopped = try control.stop(timeoutMillis: seconds * 1000, progress: progress.show)
     case .abandoned(let abandoned):
       name = abandoned.cluster
+      next = "asks again and waits again"
       Console.error("roost: \(abandoned.sentence)\n")
       hasStopped = try abandoned.end(timeoutMillis: seconds * 1000, progress: progress.show)
       if abandoned.living.isEmpty {
@@ -61,7 +63,7 @@ extension Commands {
       }
     }
     progress.end()
-    guard hasStopped else { throw progress.timeout(cluster: name, seconds: seconds) }
+    guard hasStopped else { throw progress.timeout(cluster: name, seconds: seconds, next: next) }
     Console.out("cluster \(name) has stopped\n")
   }
 }
