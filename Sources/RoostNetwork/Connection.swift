@@ -32,6 +32,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   /// Who this is. On the loop; take `InboundRequest.context` to other threads.
   public private(set) var client: ClientIdentity
   private var clientIdBytes: [UInt8] = []
+  private var hasClientId = false
 
   private var reader: FrameReader
   private var slots = SlotRing()
@@ -347,18 +348,20 @@ public final class Connection: EventSource, @unchecked Sendable {
   /// The client id is mostly the same as before, so it becomes a String only when it changes.
   private func noteClientId(_ bytes: UnsafeRawBufferPointer?) {
     guard let bytes else {
-      if client.clientId != nil { client = client.with(clientId: nil) }
+      if hasClientId { client = client.with(clientId: nil) }
+      hasClientId = false
       return
     }
     let kept = UnsafeRawBufferPointer(
       start: bytes.baseAddress, count: min(bytes.count, NetworkLimits.clientIdBytesMax))
     let isSame =
-      client.clientId != nil && clientIdBytes.count == kept.count
+      hasClientId && clientIdBytes.count == kept.count
       && clientIdBytes.withUnsafeBytes { known in
         guard let a = known.baseAddress, let b = kept.baseAddress else { return true }
         return memcmp(a, b, kept.count) == 0
       }
     if isSame { return }
+    hasClientId = true
     clientIdBytes = Array(kept)
     client = client.with(clientId: String(decoding: kept, as: UTF8.self))
   }

@@ -30,7 +30,8 @@ extension RequestHandler {
 
 /// A request that has just arrived. Lives for the call of `RequestHandler.handle`.
 public struct InboundRequest {
-  public let connection: Connection
+  /// Not retained, as the loop holds it for that call; `slot` retains it.
+  public unowned(unsafe) let connection: Connection
   public let apiKey: Int16
   public let apiVersion: Int16
   public let correlationId: Int32

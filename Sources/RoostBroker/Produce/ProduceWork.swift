@@ -86,7 +86,10 @@ final class ProduceWork {
     if outcomes[at].error == .none { outcomes[at] = .failed(error) }
   }
 
-  var firstError: ErrorCode? { outcomes.first { $0.error != .none }?.error }
+  var firstError: ErrorCode? {
+    for at in outcomes.indices where outcomes[at].error != .none { return outcomes[at].error }
+    return nil
+  }
 
   deinit { for buffer in owned { buffer.deallocate() } }
 }
