@@ -23,8 +23,9 @@ final class ProduceLane {
   private var finishing: [ProduceWork] = []
   /// The time of this batch of work, milliseconds since the epoch; 0: not read yet.
   private var batchMillis: Int64 = 0
+  /// The first `groupCount` are of this batch of work; the others are kept for their room.
   private var groups: [Group] = []
-  private var spareGroups: [Group] = []
+  private var groupCount = 0
   private var wake = WakeBatch()
   private let reader = RecordReader()
   private let transcoder = BatchTranscoder()
@@ -54,7 +55,7 @@ final class ProduceLane {
     self.loop = loop
   }
 
-  var hasWork: Bool { !staged.isEmpty || !groups.isEmpty }
+  var hasWork: Bool { !staged.isEmpty || groupCount > 0 }
 
   // MARK: Taking requests in
 
@@ -203,16 +204,18 @@ final class ProduceLane {
     _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ origin: Origin
   ) {
     counted.bytesIn += Int64(bytes.count)
-    for at in groups.indices where groups[at].partition === partition {
-      groups[at].appends.append(GroupAppend(bytes))
-      groups[at].origins.append(origin)
-      return
+    var at = 0
+    while at < groupCount, groups[at].partition !== partition { at += 1 }
+    if at == groupCount {
+      if at == groups.count {
+        groups.append(Group(partition: partition))
+      } else {
+        groups[at].partition = partition
+      }
+      groupCount += 1
     }
-    var group = spareGroups.popLast() ?? Group(partition: partition)
-    group.partition = partition
-    group.appends.append(GroupAppend(bytes))
-    group.origins.append(origin)
-    groups.append(group)
+    groups[at].appends.append(GroupAppend(bytes))
+    groups[at].origins.append(origin)
   }
 
   // MARK: Writing
@@ -223,19 +226,17 @@ final class ProduceLane {
     guard hasWork else { return }
     let nowMillis = batchMillis == 0 ? WallTime.millis() : batchMillis
     batchMillis = 0
-    for at in groups.indices { append(&groups[at], nowMillis: nowMillis) }
-    while var group = groups.popLast() {
-      group.appends.removeAll(keepingCapacity: true)
-      group.origins.removeAll(keepingCapacity: true)
-      if spareGroups.count < Limits.spareGroups,
-        group.appends.capacity <= Limits.spareGroupBatches
-      {
-        spareGroups.append(group)
-      }
+    for at in 0..<groupCount {
+      append(&groups[at], nowMillis: nowMillis)
+      let isKept = groups[at].appends.capacity <= Limits.spareGroupBatches
+      groups[at].appends.removeAll(keepingCapacity: isKept)
+      groups[at].origins.removeAll(keepingCapacity: isKept)
     }
+    groupCount = 0
+    if groups.count > Limits.spareGroups { groups.removeLast(groups.count - Limits.spareGroups) }
     if groups.capacity > Limits.spareGroupBatches { groups = [] }
     swap(&staged, &finishing)
-    for work in finishing where work.parked == 0 { finish(work) }
+    for at in finishing.indices where finishing[at].parked == 0 { finish(finishing[at]) }
     finishing.removeAll(keepingCapacity: true)
     wake.flush()
     broker.metrics.add(counted)
@@ -260,19 +261,18 @@ final class ProduceLane {
   }
 
   private func note(_ result: AppendResult, _ origin: Origin, _ partition: Partition) {
+    let work = origin.work
     switch result {
     case .appended(let info), .duplicate(let info):
       if case .appended = result { counted.messagesIn += origin.records }
-      if info.flushDue { origin.work.flushes.append((partition, origin.at)) }
+      if info.flushDue { work.flushes.append((partition, origin.at)) }
       if origin.hidesOffset { return noteSplit(info, origin, partition) }
-      origin.work.outcomes[origin.at] = ProduceOutcome(
+      work.outcomes[origin.at] = ProduceOutcome(
         error: .none, baseOffset: info.baseOffset,
         logAppendTimeMillis: info.logAppendTimeMillis, logStartOffset: info.logStartOffset)
-      if origin.work.cursor.acks == -1 {
-        origin.work.awaited[origin.at] = (partition, info.lastOffset + 1)
-      }
+      if work.cursor.acks == -1 { work.awaited[origin.at] = (partition, info.lastOffset + 1) }
     case .refused(let refusal):
-      origin.work.outcomes[origin.at] = .failed(
+      work.outcomes[origin.at] = .failed(
         ErrorCode(rawValue: refusal.rawValue), refusal.description,
         logStartOffset: partition.log?.logStartOffset ?? -1)
     }
@@ -306,7 +306,7 @@ final class ProduceLane {
       work.end()
       recycle(work)
     }
-    guard let slot = work.slot else { return }
+    guard let slot = work.slot.take() else { return }
     let firstError = work.firstError
     if firstError != nil { counted.failed += 1 }
     guard work.cursor.acks != 0 else {
@@ -392,7 +392,7 @@ final class ProduceLane {
     Kept(
       scratchBytes: reader.scratchBytes + transcoder.scratchBytes,
       partitions: free.reduce(0) { $0 + $1.cursor.capacity },
-      batches: spareGroups.reduce(groups.capacity) { $0 + $1.appends.capacity })
+      batches: groups.reduce(groups.capacity) { $0 + $1.appends.capacity })
   }
 
   // MARK: Plugins
