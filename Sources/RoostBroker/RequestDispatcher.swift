@@ -26,9 +26,14 @@ final class RequestDispatcher: RequestHandler {
     preconditionFailure("a connection belongs to one of the broker's loops")
   }
 
+  private func lane(_ request: InboundRequest) -> ProduceLane {
+    for entry in lanes where request.isOn(entry.loop) { return entry.lane.value }
+    preconditionFailure("a connection belongs to one of the broker's loops")
+  }
+
   func handle(_ request: InboundRequest) {
     do throws(WireError) {
-      let lane = lane(request.loop)
+      let lane = lane(request)
       if request.apiKey == ApiKey.produce.rawValue { return try lane.take(request) }
       broker.metrics.addRequest(request.apiKey)
       if lane.hasWork { lane.flush() }

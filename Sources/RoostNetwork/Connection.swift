@@ -325,10 +325,9 @@ public final class Connection: EventSource, @unchecked Sendable {
     }
     noteClientId(header.clientId)
     let request = InboundRequest(
-      connection: self, apiKey: header.apiKey, apiVersion: header.apiVersion,
-      correlationId: header.correlationId,
+      connection: self, header: header,
       body: UnsafeRawBufferPointer(rebasing: frame[header.bodyOffset...]),
-      sequence: slots.push(), isFlexible: header.answerHasTags)
+      sequence: slots.push())
     isFrameLeased = false
     handler.handle(request)
     #if DEBUG

@@ -31,7 +31,7 @@ extension RequestHandler {
 /// A request that has just arrived. Lives for the call of `RequestHandler.handle`.
 public struct InboundRequest {
   /// Not retained, as the loop holds it for that call; `slot` retains it.
-  public unowned(unsafe) let connection: Connection
+  private let held: Unmanaged<Connection>
   public let apiKey: Int16
   public let apiVersion: Int16
   public let correlationId: Int32
@@ -39,6 +39,20 @@ public struct InboundRequest {
   public let body: UnsafeRawBufferPointer
   let sequence: UInt64
   let isFlexible: Bool
+
+  init(
+    connection: Connection, header: RequestHeader, body: UnsafeRawBufferPointer, sequence: UInt64
+  ) {
+    held = .passUnretained(connection)
+    apiKey = header.apiKey
+    apiVersion = header.apiVersion
+    correlationId = header.correlationId
+    self.body = body
+    self.sequence = sequence
+    isFlexible = header.answerHasTags
+  }
+
+  public var connection: Connection { held.takeUnretainedValue() }
 
   /// Reads the body from its start.
   @inlinable public var reader: WireReader { WireReader(body) }
@@ -58,11 +72,16 @@ public struct InboundRequest {
       correlationId: correlationId)
   }
 
-  public var loop: EventLoop { connection.loop }
+  public var loop: EventLoop { held._withUnsafeGuaranteedRef { $0.loop } }
+
+  /// Whether the connection belongs to `loop`: cheaper than to compare with `loop`, which counts references.
+  public func isOn(_ loop: ObjectIdentifier) -> Bool {
+    held._withUnsafeGuaranteedRef { ObjectIdentifier($0.loop) == loop }
+  }
 
   /// Keeps the frame's bytes at their address until the last copy of the lease goes. During `handle` only. A debug
   /// build overwrites frames that were not retained.
-  public func retainFrame() -> FrameLease { connection.leaseFrame() }
+  public func retainFrame() -> FrameLease { held._withUnsafeGuaranteedRef { $0.leaseFrame() } }
 
   /// Decodes the body as a message of the request's version.
   @inlinable

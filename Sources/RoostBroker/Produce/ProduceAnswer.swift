@@ -19,10 +19,12 @@ enum ProduceAnswer {
     throttleMillis: Int32, version: Int16, into writer: inout WireWriter
   ) {
     let flexible = version >= ProduceCursor.firstFlexible
+    // By index throughout: an iterator would hold the array, at the price of a counted reference for each answer.
     var topicCount = 0
-    for topic in cursor.topics where !topic.partitions.isEmpty { topicCount += 1 }
+    for at in cursor.topics.indices where !cursor.topics[at].partitions.isEmpty { topicCount += 1 }
     count(topicCount, flexible, &writer)
-    for topic in cursor.topics where !topic.partitions.isEmpty {
+    for at in cursor.topics.indices where !cursor.topics[at].partitions.isEmpty {
+      let topic = cursor.topics[at]
       if version >= ProduceCursor.firstWithTopicIds {
         writer.uuid(topic.id)
       } else {

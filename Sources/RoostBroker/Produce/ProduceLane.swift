@@ -81,7 +81,8 @@ final class ProduceLane {
     let topics = replicas.topics
     if batchMillis == 0 { batchMillis = WallTime.millis() }
     let nowMillis = batchMillis
-    for topic in work.cursor.topics {
+    for at in work.cursor.topics.indices {
+      let topic = work.cursor.topics[at]
       let found =
         version >= ProduceCursor.firstWithTopicIds
         ? topics.find(id: topic.id) : topics.find(name: topic.name)
