@@ -2,6 +2,7 @@
 import argparse
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import statistics
@@ -242,7 +243,8 @@ def main():
             bench.start(starts)
         bench.report()
         if options.json:
-            options.json.write_text(json.dumps(
+            # Seen from where scripts/bench was called, which works in the project.
+            pathlib.Path(os.environ.get("ROOST_CALLER", "."), options.json).write_text(json.dumps(
                 [{"load": l, "contender": c, "figure": f, "values": v} for (l, c, f), v in bench.figures.items()], indent=1))
     finally:
         shutil.rmtree(bench.folder, ignore_errors=True)

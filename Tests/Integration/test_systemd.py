@@ -17,7 +17,7 @@ def outcome(tree):
         [str(sandbox), "-t", "280", "env", f"ROOST_TREE={tree}", "/usr/bin/python3", str(ROOT / "Tests/systemd/scenario.py")],
         capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
         env={**os.environ, "ROOST_TREE": str(tree)})
-    if done.returncode == 77:
+    if done.returncode == 77 and not os.environ.get("ROOST_TESTS_REQUIRE_SYSTEMD"):
         pytest.skip(f"no sandbox on this machine: {done.stderr.strip()}")
     return done
 

@@ -4,7 +4,11 @@ set -euo pipefail
 ROOST_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 ROOST_TREE=$ROOST_ROOT/.build/roost
 ROOST_VENV=$ROOST_ROOT/.build/venv
+ROOST_CALLER=$PWD
 cd "$ROOST_ROOT"
+
+# A path that the caller gave, seen from where the script was called: the scripts themselves work in the project.
+from_caller() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s' "$ROOST_CALLER/$1" ;; esac; }
 
 say() { printf '%s\n' "$*" >&2; }
 step() { printf '\n==> %s\n' "$*" >&2; }
