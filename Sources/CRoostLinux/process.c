@@ -173,8 +173,18 @@ static void relay(int from) {
   unsigned char code = 1;
   char text[4096];
   ssize_t length;
-  do length = read(from, &code, 1);
-  while (length < 0 && errno == EINTR);
+  for (int is_line = 0;;) {
+    do length = read(from, &code, 1);
+    while (length < 0 && errno == EINTR);
+    // A line on the way, between 255 and its end; then the exit code.
+    if (length == 1 && is_line) {
+      if (write(2, &code, 1) < 0 || code == '\n') is_line = 0;
+    } else if (length == 1 && code == 255) {
+      is_line = 1;
+    } else {
+      break;
+    }
+  }
   if (length != 1) {
     static const char gone[] = "roost: roostd ended before the cluster was ready\n";
     if (write(2, gone, sizeof gone - 1) < 0) _exit(1);

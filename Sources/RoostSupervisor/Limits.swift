@@ -6,7 +6,7 @@ public enum Limits {
   /// A request for more time is not granted beyond this, per request.
   public static let extendMillisMax: Int64 = 3_600_000
 
-  /// A stop that takes long says so often what it waits for.
+  /// A stop that takes long, and a start in the background, say so often what they wait for.
   public static let stopNoticeMillis: Int64 = 5_000
   /// Between two looks of the command line at a stop.
   public static let stopLookMillis: Int64 = 200

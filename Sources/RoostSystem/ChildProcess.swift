@@ -168,8 +168,17 @@ public enum ChildProcess {
 public struct DetachReport: Sendable {
   let descriptor: Int32
 
-  /// Ends the parent: `code` is its exit code, `text` goes to its standard output (code 0) or error.
+  /// Says something on the way: a line on the parent's standard error.
+  public func say(_ text: String) {
+    let bytes = [255] + text.utf8.map { $0 == UInt8(ascii: "\n") ? UInt8(ascii: " ") : $0 }
+    _ = (bytes + [UInt8(ascii: "\n")]).withUnsafeBytes {
+      write(descriptor, $0.baseAddress, $0.count)
+    }
+  }
+
+  /// Ends the parent: `code` (below 255) is its exit code, `text` goes to its standard output (code 0) or error.
   public func finish(code: UInt8, text: String) {
+    precondition(code < 255, "255 begins a line on the way")
     let bytes = [code] + Array(text.utf8)
     _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     _ = close(descriptor)

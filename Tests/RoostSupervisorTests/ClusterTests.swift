@@ -262,6 +262,19 @@ struct ClusterTests {
     cluster.until("everything has ended") { cluster.leftoverPids().isEmpty }
   }
 
+  @Test func detachedItSaysWhatItWaitsFor() throws {
+    let cluster = try TestCluster(brokers: 1)
+    let go = cluster.root + "/go"
+    let slow = try cluster.start(
+      ["--detach"], environment: ["ROOST_TEST_MODE_broker=later", "ROOST_TEST_GO=\(go)"])
+    let line = "waiting: starting: 1/1 coordinators, 0/1 brokers up; broker-1 starting\n"
+    cluster.until("a line") { cluster.roostdLog.hasPrefix(line) }
+    try HostFiles.replace(go, [])
+    #expect(try cluster.wait(slow) == .exited(0))
+    #expect(cluster.roostdLog.contains("\ncluster test is ready after "))
+    #expect(try cluster.control().stop(timeoutMillis: 30_000))
+  }
+
   @Test func anAddressInUseIsAnErrorBeforeAnythingStarts() throws {
     let cluster = try TestCluster()
     let other = try BoundSocket(host: "127.0.0.1", port: cluster.ports[1])

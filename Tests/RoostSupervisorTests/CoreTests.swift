@@ -251,6 +251,7 @@ struct CoreTests {
     _ = core.handle(.begin(leftovers: []), now: 0)
     let actions = core.handle(.bindFailed("in use"), now: 0)
     #expect(actions.contains(.finish(code: 1, reason: "in use")))
+    #expect(actions.last == .announceStatus("failed: in use"))
   }
 
   @Test func aSecondStopEndsEverythingAtOnce() {

@@ -55,6 +55,7 @@ public struct SupervisorCore: Sendable {
   public private(set) var culprit: ProcessId?
   private var random: SeededRandom
   private var lastStatus = ""
+  private var finalStatus = ""
   /// When a stop that goes on says what it waits for.
   private var stopNoticeAt: Int64 = 0
 
@@ -189,8 +190,7 @@ public struct SupervisorCore: Sendable {
   ) {
     switch phase {
     case .idle, .clearing, .binding:
-      phase = .finished
-      actions.append(.finish(code: code, reason: reason))
+      finish(code, reason, &actions)
     case .starting, .ready:
       phase = .stopping(stage: 0, code: code, reason: reason)
       stopNoticeAt = now + Limits.stopNoticeMillis
@@ -198,6 +198,14 @@ public struct SupervisorCore: Sendable {
       stopStage(0, now, &actions)
     case .stopping, .finished: break
     }
+  }
+
+  private mutating func finish(
+    _ code: Int32, _ reason: String, _ actions: inout [SupervisorAction]
+  ) {
+    phase = .finished
+    finalStatus = code == 0 ? "stopped" : "failed: \(reason)"
+    actions.append(.finish(code: code, reason: reason))
   }
 
   private mutating func stopStage(
@@ -251,9 +259,7 @@ public struct SupervisorCore: Sendable {
     while order.allSatisfy({ $0.role.stopStage != stage || machines[$0]?.state.isAtRest == true }) {
       stage += 1
       if stage == Role.stopStages {
-        phase = .finished
-        actions.append(.finish(code: code, reason: reason))
-        return
+        return finish(code, reason, &actions)
       }
       phase = .stopping(stage: stage, code: code, reason: reason)
       stopStage(stage, now, &actions)
@@ -277,7 +283,7 @@ public struct SupervisorCore: Sendable {
     case .idle, .binding: return "beginning"
     case .clearing(let stop):
       return "ending \(stop.count) processes of a former roostd"
-    case .finished: return "stopped"
+    case .finished: return finalStatus
     case .starting, .ready, .stopping:
       let parts = [
         count("coordinators") { $0 == .coordinator }, count("brokers") { $0 == .broker },

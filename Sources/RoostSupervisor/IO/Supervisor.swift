@@ -43,6 +43,8 @@ public final class Supervisor {
   private let notifyServer: NotifyServer
   private let upward = ServiceManager()
   private var nextPing: Int64 = 0
+  /// When whoever waits for a detached start hears what it waits for.
+  private var nextWord = MonotonicClock.millis() + Limits.stopNoticeMillis
   private let controlSocket: BoundSocket
   var controlDescriptor: Int32 { controlSocket.descriptor }
   var peers: [ControlPeer] = []
@@ -153,12 +155,16 @@ public final class Supervisor {
     dropClosedPeers()
     if let deadline = core.nextDeadline, now >= deadline { tell(.timer) }
     pingUpward()
+    if let detached, now >= nextWord {
+      nextWord = now + Limits.stopNoticeMillis
+      detached.say("waiting: \(core.statusText)")
+    }
   }
 
   private var nextDeadline: Int64? {
     [
       core.nextDeadline, deaths.nextDeadline, statusQueries.map(\.deadline).min(),
-      upward.pingMillis == nil ? nil : nextPing,
+      upward.pingMillis == nil ? nil : nextPing, detached == nil ? nil : nextWord,
     ].compactMap { $0 }.min()
   }
 
@@ -352,7 +358,7 @@ public final class Supervisor {
       for case .unix(let path) in child.listeners.map(\.address) { HostFiles.remove(path) }
     }
     detached?.finish(
-      code: UInt8(clamping: max(code, 1)),
+      code: UInt8(clamping: min(max(code, 1), 254)),
       text: "roost: the cluster did not start: \(([reason] + cause).joined(separator: "\n  "))\n")
     detached = nil
     finished = code
