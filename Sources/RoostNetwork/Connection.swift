@@ -54,6 +54,10 @@ public final class Connection: EventSource, @unchecked Sendable {
   private var isAgainQueued = false
   private var isDirty = false
   private var waitsForBudget = false
+  /// Where its frames stood when its progress was looked at last; see README.md, "Progress".
+  private var progressSeen: FrameReader.Progress?
+  /// Since then it has not been read for a reason of ours.
+  private var wasHeldBack = false
   private var isFrameLeased = false
   /// Since the last look of the idle sweep.
   private var wasActive = true
@@ -247,8 +251,8 @@ public final class Connection: EventSource, @unchecked Sendable {
       case .wouldBlock: hasUnread = false
       case .ended: peerEnded()
       case .failed(let number): peerFailed(number)
-      case .overBudget(let bytes):
-        waitForBudget(bytes)
+      case .overBudget(let bytes, let share):
+        waitForBudget(bytes, share)
         isMore = false
       }
     }
@@ -284,15 +288,46 @@ public final class Connection: EventSource, @unchecked Sendable {
     tearDown()
   }
 
-  private func waitForBudget(_ bytes: Int) {
+  private func waitForBudget(_ bytes: Int, _ share: MemoryBudget.Share) {
     guard !waitsForBudget else { return }
     waitsForBudget = true
-    server.budget.wait(for: bytes) { [self] in
+    wasHeldBack = true
+    server.watchProgress()
+    server.budget.wait(for: bytes, share) { [self] in
       loop.submit { [self] in
         waitsForBudget = false
         if !isClosed { resume() }
       }
     }
+  }
+
+  // MARK: Progress
+
+  /// A window begins.
+  func noteProgress() {
+    progressSeen = reader.holdsHalfAFrame ? reader.progress : nil
+    wasHeldBack = isHeldBack
+  }
+
+  /// A window of `frameProgressMillis` ends, in which others waited for memory, and the next one begins. Closes a
+  /// connection that has held half a frame all the time and sent next to nothing.
+  func judgeProgress() {
+    defer { noteProgress() }
+    guard case .open = state, let seen = progressSeen, reader.holdsHalfAFrame else { return }
+    guard !wasHeldBack, !isHeldBack else { return }
+    let now = reader.progress
+    let settings = server.settings
+    guard now.frames == seen.frames, now.bytes - seen.bytes < settings.frameProgressBytes else {
+      return
+    }
+    refuse(
+      "it sent \(now.bytes - seen.bytes) bytes of a request in \(settings.frameProgressMillis) ms, "
+        + "while others waited for memory")
+  }
+
+  /// It is not read, and not because of its peer.
+  private var isHeldBack: Bool {
+    waitsForBudget || muteCount > 0 || slots.count >= inFlightMax
   }
 
   // MARK: Requests

@@ -12,8 +12,8 @@ struct FrameReader {
     case wouldBlock
     case ended
     case failed(Int32)
-    /// Wait until the budget has room for so many bytes, 0 before the first of a frame.
-    case overBudget(Int)
+    /// Wait until the budget has room for so many bytes of a frame of this class, 0 before the first of a frame.
+    case overBudget(Int, MemoryBudget.Share)
   }
 
   enum Next {
@@ -32,6 +32,15 @@ struct FrameReader {
   private var end = 0
   /// The size of this connection's frames lately, length included: a recent maximum.
   private var recent = 0
+  /// A frame has ended since memory was settled.
+  private var hasEnded = false
+  /// Since the connection began.
+  private(set) var progress = Progress()
+
+  struct Progress {
+    var frames = 0
+    var bytes = 0
+  }
 
   init(frameBytesMax: Int, connection: UInt64) {
     self.frameBytesMax = frameBytesMax
@@ -39,6 +48,9 @@ struct FrameReader {
   }
 
   private var hasBytes: Bool { end > start }
+
+  /// It holds memory for a frame that has not arrived whole.
+  var holdsHalfAFrame: Bool { hasBytes && !hasNext }
 
   /// Whether `next` has something to say other than that the frame is incomplete.
   var hasNext: Bool {
@@ -57,13 +69,16 @@ struct FrameReader {
 
   mutating func receive(from stream: any ByteStream, pool: inout BlockPool) -> Received {
     guard prepare(pool: &pool), let block else {
-      return .overBudget(hasBytes ? grownSize(have: end - start) : 0)
+      return hasBytes
+        ? .overBudget(grownSize(have: end - start, pool.budget), share) : .overBudget(0, .small)
     }
-    let room = block.capacity - end
+    var room = block.capacity - end
+    if !hasBytes, pool.budget.isTight { room = min(room, NetworkLimits.tightReadBytes) }
     switch stream.receive(into: block.memory + end, capacity: room) {
     case .bytes(0): return .ended
     case .bytes(let count):
       end += count
+      progress.bytes += count
       return .bytes(count, drained: count < room)
     case .wouldBlock: return .wouldBlock
     case .failed(let number): return .failed(number)
@@ -77,15 +92,42 @@ struct FrameReader {
     if block != nil {
       if isKnownUniquelyReferenced(&block) { return true }
       // Whoever holds a lease keeps the block; what comes next gets another.
-      block?.charge()
+      chargeLeased()
       block = nil
     }
-    if pool.budget.isOver { return false }
-    block = pool.take(max(NetworkLimits.scratchBytes, min(recent, wantedMax)))
+    guard pool.budget.mayBegin else { return false }
+    let wanted = recent > NetworkLimits.scratchBytes ? credit(pool.budget) : 0
+    block = pool.take(max(NetworkLimits.scratchBytes, wanted))
     return true
   }
 
-  private var wantedMax: Int { NetworkLimits.pooledBlockBytesMax }
+  /// What the connection gets at once, since its frames were so large lately.
+  private func credit(_ budget: MemoryBudget) -> Int {
+    budget.isRoomy ? min(recent, NetworkLimits.pooledBlockBytesMax) : 0
+  }
+
+  /// The class of the frame at `start`.
+  private var share: MemoryBudget.Share { MemoryBudget.Share(frameBytes: frameSize) }
+
+  /// Somebody keeps frames in the block.
+  private func chargeLeased() {
+    guard let block else { return }
+    block.charge(MemoryBudget.Share(frameBytes: block.capacity))
+  }
+
+  /// Whether the frame at `start` may have so much memory.
+  private mutating func mayHold(_ bytes: Int, _ budget: MemoryBudget) -> MemoryBudget.Growth {
+    endFrame(budget)
+    return budget.mayGrow(to: bytes, share, connection: connection)
+  }
+
+  /// A frame that went beyond the limit does so for itself alone: the next one of the connection asks anew.
+  private mutating func endFrame(_ budget: MemoryBudget) {
+    guard hasEnded else { return }
+    hasEnded = false
+    budget.frameEnded(connection: connection)
+    if isKnownUniquelyReferenced(&block) { block?.isBeyond = false }
+  }
 
   /// Bytes of the frame at `start`, length included; nil while the length itself has not arrived.
   private var frameSize: Int? {
@@ -99,7 +141,13 @@ struct FrameReader {
     // No reference is held over the check for uniqueness.
     guard let capacity = block?.capacity, let memory = block?.memory else { return false }
     let have = end - start
-    let target = grownSize(have: have)
+    let target = grownSize(have: have, pool.budget)
+    if block?.isCharged == false {
+      // The loop's block for whoever comes: it is not filled by a frame that could not be kept.
+      let growth = mayHold(target, pool.budget)
+      if case .denied = growth { return false }
+      if case .grantedBeyond = growth { block?.isBeyond = true }
+    }
     if start + target <= capacity, end < capacity { return true }
     let isUnique = isKnownUniquelyReferenced(&block)
     if isUnique, target <= capacity {
@@ -107,15 +155,18 @@ struct FrameReader {
       (start, end) = (0, have)
       return true
     }
-    guard pool.budget.mayGrow(by: target, connection: connection) else { return false }
-    move(to: pool.take(target), isUnique: isUnique, pool: &pool)
+    let growth = mayHold(target, pool.budget)
+    if case .denied = growth { return false }
+    let larger = pool.take(target)
+    if case .grantedBeyond = growth { larger.isBeyond = true }
+    move(to: larger, isUnique: isUnique, pool: &pool)
     return true
   }
 
   /// How large a block the bytes at hand deserve.
-  private func grownSize(have: Int) -> Int {
+  private func grownSize(have: Int, _ budget: MemoryBudget) -> Int {
     let wanted = frameSize ?? NetworkLimits.blockBytesMin
-    let earned = max(2 * have, recent, NetworkLimits.blockBytesMin)
+    let earned = max(2 * have, credit(budget), NetworkLimits.blockBytesMin)
     return max(min(wanted, earned), have + 1)
   }
 
@@ -123,7 +174,11 @@ struct FrameReader {
     let have = end - start
     if let old = block.take() {
       if have > 0 { new.memory.copyMemory(from: old.memory + start, byteCount: have) }
-      if isUnique { pool.give(old) }
+      if isUnique {
+        pool.give(old)
+      } else {
+        old.charge(MemoryBudget.Share(frameBytes: old.capacity))
+      }
     }
     block = new
     (start, end) = (0, have)
@@ -140,6 +195,8 @@ struct FrameReader {
     guard end - start >= size else { return .incomplete }
     let frame = UnsafeRawBufferPointer(start: block.memory + start + 4, count: Int(length))
     start += size
+    progress.frames += 1
+    hasEnded = true
     if size > recent { recent = size } else { recent -= (recent - size) >> 3 }
     return .frame(frame)
   }
@@ -150,18 +207,19 @@ struct FrameReader {
     guard block != nil else { return }
     let have = isLeaving ? 0 : end - start
     let isUnique = isKnownUniquelyReferenced(&block)
-    if !isUnique { block?.charge() }
+    if !isUnique { chargeLeased() }
+    endFrame(pool.budget)
     if have == 0 {
       if let old = block.take(), isUnique { pool.give(old) }
       (start, end) = (0, 0)
-      pool.budget.frameEnded(connection: connection)
+      if isLeaving { pool.budget.frameEnded(connection: connection) }
       return
     }
-    let target = grownSize(have: have)
+    let target = grownSize(have: have, pool.budget)
     let capacity = block?.capacity ?? 0
     if !isUnique || capacity > 4 * target {
       move(to: pool.take(target), isUnique: isUnique, pool: &pool)
     }
-    block?.charge()
+    block?.charge(share)
   }
 }

@@ -12,6 +12,11 @@ public enum NetworkLimits {
   static let scratchBytes = 1 << 16
   /// The smallest block that keeps half a frame.
   static let blockBytesMin = 1 << 10
+  /// What is read of a new frame when a share of the memory is used up: enough to see its length.
+  static let tightReadBytes = 1 << 10
+  /// Frames up to here are small, and medium ones up to the next, to the shares of the memory for requests.
+  static let smallFrameBytesMax = scratchBytes
+  static let mediumFrameBytesMax = pooledBlockBytesMax
   /// The largest size of block that is kept for another use; larger ones are freed.
   static let pooledBlockBytesMax = 4 << 20
   /// Free blocks that one loop keeps, bytes.

@@ -33,7 +33,9 @@ public final class NetworkServer: @unchecked Sendable {
     let budget = MemoryBudget(limit: settings.requestMemoryMax)
     self.budget = budget
     shards = group.loops.map {
-      NetworkShard(loop: $0, budget: budget, idleMillis: settings.idleMillis)
+      NetworkShard(
+        loop: $0, budget: budget, idleMillis: settings.idleMillis,
+        progressMillis: settings.frameProgressMillis)
     }
     gate = LogGate(log: log)
   }
@@ -83,6 +85,9 @@ public final class NetworkServer: @unchecked Sendable {
     }
     if loop.isCurrent { begin() } else { loop.submit(begin) }
   }
+
+  /// Somebody waits for memory: from now on those who hold some must get on. Any thread.
+  func watchProgress() { for shard in shards { shard.watchProgress() } }
 
   func connectionEnded() { openConnections.subtract(1, ordering: .relaxed) }
 

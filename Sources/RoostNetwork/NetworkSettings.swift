@@ -7,6 +7,10 @@ public struct NetworkSettings: Sendable {
   /// `queued.max.request.bytes` (Kafka: -1, without bound): memory for requests that have arrived in part or are not
   /// let go of. Above it sockets are not read.
   public var requestMemoryMax = 512 << 20
+  /// While somebody waits for that memory, a connection inside a frame must end it or send `frameProgressBytes` within so
+  /// many milliseconds, else it is closed.
+  public var frameProgressMillis: Int64 = 5_000
+  public var frameProgressBytes = 1 << 20
   /// Memory for answers that slow readers have not taken, over all connections. Above it a slow reader is closed.
   public var outputMemoryMax = 256 << 20
   /// Requests of one connection without an answer.

@@ -21,6 +21,9 @@ final class NetworkShard: EventSource, @unchecked Sendable {
   private let completions = Mutex<[Completion]>([])
   private let idleNanos: UInt64?
   private var isSweeping = false
+  private let progressMillis: Int64
+  /// Windows of progress follow each other, or one was asked for.
+  private let watchesProgress = Atomic<Bool>(false)
   private var isDraining = false
   private var whenEmpty: (() -> Void)?
 
@@ -32,8 +35,9 @@ final class NetworkShard: EventSource, @unchecked Sendable {
   private let received = Atomic<Int>(0)
   private let sent = Atomic<Int>(0)
 
-  init(loop: EventLoop, budget: MemoryBudget, idleMillis: Int64?) {
+  init(loop: EventLoop, budget: MemoryBudget, idleMillis: Int64?, progressMillis: Int64) {
     self.loop = loop
+    self.progressMillis = max(progressMillis, 1)
     pool = BlockPool(budget: budget)
     idleNanos = idleMillis.map { UInt64(max($0, 1)) * 1_000_000 }
   }
@@ -81,6 +85,31 @@ final class NetworkShard: EventSource, @unchecked Sendable {
         connection.closeIfIdle(now: now, idleNanos: idleNanos)
       }
       sweepLater()
+    }
+  }
+
+  // MARK: Progress
+
+  /// Any thread. Looks at the progress of half frames until nobody waits for memory any more.
+  func watchProgress() {
+    guard !watchesProgress.exchange(true, ordering: .sequentiallyConsistent) else { return }
+    loop.submit { [self] in
+      for connection in connections.values { connection.noteProgress() }
+      endWindowLater()
+    }
+  }
+
+  private func endWindowLater() {
+    let waits = pool.budget.waitCount
+    loop.schedule(afterMillis: progressMillis) { [self] in
+      guard !isDraining, pool.budget.hasWaiters || pool.budget.waitCount != waits else {
+        watchesProgress.store(false, ordering: .sequentiallyConsistent)
+        // Who began to wait just now was told that there is a watch.
+        if pool.budget.hasWaiters, !isDraining { watchProgress() }
+        return
+      }
+      for connection in Array(connections.values) { connection.judgeProgress() }
+      endWindowLater()
     }
   }
 

@@ -2,11 +2,13 @@
 /// writes only behind the frames that it has handed out.
 final class ReceiveBlock: @unchecked Sendable {
   // Unchecked: the memory is written by one connection's loop alone, past every frame that others may read, and
-  // `isCharged` is touched on that loop and in deinit.
+  // `charged` and `isBeyond` are touched on that loop and in deinit.
   let memory: UnsafeMutableRawPointer
   let capacity: Int
   private let budget: MemoryBudget
-  private var isCharged = false
+  private var charged: MemoryBudget.Share?
+  /// It was given to a connection that may go on over the limit.
+  var isBeyond = false
 
   init(capacity: Int, budget: MemoryBudget) {
     memory = .allocate(byteCount: capacity, alignment: 16)
@@ -19,17 +21,21 @@ final class ReceiveBlock: @unchecked Sendable {
     memory.deallocate()
   }
 
-  /// Counts against the budget from now on: it is kept beyond the turn.
-  func charge() {
-    guard !isCharged else { return }
-    isCharged = true
-    budget.charge(capacity)
+  var isCharged: Bool { charged != nil }
+
+  /// Counts against the budget from now on, for a frame of this class: it is kept beyond the turn.
+  func charge(_ share: MemoryBudget.Share) {
+    let share = isBeyond ? .beyond : share
+    if charged == share { return }
+    budget.charge(capacity, share)
+    discharge()
+    charged = share
   }
 
   func discharge() {
-    guard isCharged else { return }
-    isCharged = false
-    budget.discharge(capacity)
+    guard let share = charged else { return }
+    charged = nil
+    budget.discharge(capacity, share)
   }
 }
 
@@ -73,6 +79,7 @@ struct BlockPool {
   /// Takes a block back that nobody else holds.
   mutating func give(_ block: consuming ReceiveBlock) {
     block.discharge()
+    block.isBeyond = false
     let capacity = block.capacity
     guard capacity <= NetworkLimits.pooledBlockBytesMax,
       pooledBytes + capacity <= NetworkLimits.pooledBytesMax

@@ -52,6 +52,20 @@ final class RawClient: @unchecked Sendable {
     }
   }
 
+  /// As much of it as the socket takes at once.
+  func sendSome(_ bytes: [UInt8]) {
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(
+          fd, $0.baseAddress.unsafelyUnwrapped + done, bytes.count - done,
+          Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+      }
+      if count <= 0 { return }
+      done += count
+    }
+  }
+
   /// Exactly so many bytes; fewer when the connection ended.
   func receive(_ count: Int) -> [UInt8] {
     var all: [UInt8] = []
