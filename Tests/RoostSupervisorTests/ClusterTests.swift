@@ -228,7 +228,10 @@ struct ClusterTests {
     let pids = try #require(cluster.status()).processes.map(\.pid)
     #expect(kill(first, SIGKILL) == 0)
     _ = try cluster.wait(first)
-    let second = try cluster.start()
+    let notify = try NotifyServer(path: cluster.root + "/notify")
+    let second = try cluster.start(environment: ["NOTIFY_SOCKET=\(cluster.root)/notify"])
+    // The service manager is asked for the time that it takes.
+    cluster.until("it asks for time") { notify.next()?.message.extendTimeoutMicros != nil }
     cluster.until("it ends the leftovers") {
       cluster.roostdLog.contains("broker-1 of a former roostd still runs (pid \(pids[1]))")
     }

@@ -43,6 +43,7 @@ public final class Supervisor {
   private let notifyServer: NotifyServer
   private let upward = ServiceManager()
   private var nextPing: Int64 = 0
+  private var nextExtension: Int64 = 0
   /// When whoever waits for a detached start hears what it waits for.
   private var nextWord = MonotonicClock.millis() + Limits.stopNoticeMillis
   private let controlSocket: BoundSocket
@@ -155,6 +156,7 @@ public final class Supervisor {
     dropClosedPeers()
     if let deadline = core.nextDeadline, now >= deadline { tell(.timer) }
     pingUpward()
+    extendStart()
     if let detached, now >= nextWord {
       nextWord = now + Limits.stopNoticeMillis
       detached.say("waiting: \(core.statusText)")
@@ -166,6 +168,14 @@ public final class Supervisor {
       core.nextDeadline, deaths.nextDeadline, statusQueries.map(\.deadline).min(),
       upward.pingMillis == nil ? nil : nextPing, detached == nil ? nil : nextWord,
     ].compactMap { $0 }.min()
+  }
+
+  /// Leftovers may take as long as their stop does: the manager waits with its patience for a start for as long as they
+  /// are being ended. The core wakes often enough to say what it waits for.
+  private func extendStart() {
+    guard case .clearing = core.phase, now >= nextExtension else { return }
+    nextExtension = now + Limits.stopNoticeMillis
+    upward.notify([("EXTEND_TIMEOUT_USEC", "\(Limits.stopNoticeMillis * 4 * 1000)")])
   }
 
   private func pingUpward() {
