@@ -12,10 +12,10 @@ final class Arena {
 
   /// Aligned for any type; nil above the limit.
   func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
+    // A plugin's own number: nothing is computed with it before it is known to be small.
+    guard (0...PluginLimits.arenaBytesMax).contains(size) else { return nil }
     let rounded = (size + 15) & ~15
-    guard size >= 0, size <= PluginLimits.arenaBytesMax,
-      total + rounded <= PluginLimits.arenaBytesMax
-    else { return nil }
+    guard total + rounded <= PluginLimits.arenaBytesMax else { return nil }
     total += rounded
     if let block, used + rounded <= blockSize {
       defer { used += rounded }

@@ -48,15 +48,22 @@ public final class BatchJudge {
 
   // MARK: Interceptors
 
-  /// Judges the one batch in `bytes`. Throws when it could not be judged.
+  /// Judges the one batch in `bytes`. Throws when it could not be judged; one that is beyond the limits is rejected, as
+  /// sending it again would not help and letting it pass unseen is not for whoever sent it to decide.
   public func produce(
     _ bytes: UnsafeRawBufferPointer, _ context: BatchContext
   ) throws(RoostError) -> Judgement {
     guard let call = instance.library.plugin.pointee.interceptor?.pointee.produce else {
       throw RoostError(.invalid, "the plugin is no interceptor")
     }
-    let batch = try open(bytes)
     defer { finish() }
+    let batch: RecordBatch
+    do throws(RoostError) {
+      batch = try open(bytes)
+    } catch {
+      guard error.code == .limit else { throw error }
+      return .rejected(error.description)
+    }
     var verdicts = [roost_verdict](repeating: roost_verdict(), count: table.records.count)
     try run(context) { raw, arena, error in
       verdicts.withUnsafeMutableBufferPointer {
@@ -84,28 +91,45 @@ public final class BatchJudge {
     builder.begin(BatchOptions(replacing: header))
     for (view, verdict) in zip(table.views, verdicts) {
       switch Int(verdict.action) {
-      case Int(ROOST_KEEP): builder.append(view)
+      case Int(ROOST_KEEP):
+        try makeRoom(for: view.bytes.count)
+        builder.append(view)
       case Int(ROOST_REPLACE): try append(verdict.replacement, at: view.offset)
       default: break
       }
-      guard builder.sizeBytes <= PluginLimits.arenaBytesMax else {
-        throw RoostError(.limit, "the batch that it made is larger than the limit")
-      }
     }
-    return try build(lastOffsetDelta: header.lastOffsetDelta, maxTimestamp: header.maxTimestamp)
+    // Where records are left the latest timestamp is theirs.
+    return try build(
+      lastOffsetDelta: header.lastOffsetDelta,
+      maxTimestamp: builder.recordCount == 0 ? header.maxTimestamp : nil)
   }
 
+  /// Adds what a plugin gave. Its sizes are its own claims: they are added up before anything is copied.
   private func append(_ record: roost_record, at offset: Int64) throws(RoostError) {
+    guard (0...PluginLimits.headersMax).contains(record.header_count) else {
+      throw RoostError(.limit, "it gave a record with more headers than the limit")
+    }
+    let key = try RecordTable.bytes(record.key)
+    let value = try RecordTable.bytes(record.value)
+    var size = (key?.count ?? 0) + (value?.count ?? 0)
     var headers: [RecordHeaders.Element] = []
     for n in 0..<record.header_count {
-      guard let header = record.headers?[n], let key = RecordTable.bytes(header.key) else {
+      guard let header = record.headers?[n], let name = try RecordTable.bytes(header.key) else {
         throw RoostError(.invalid, "it gave a record with a header that has no name")
       }
-      headers.append(.init(key: key, value: RecordTable.bytes(header.value)))
+      let content = try RecordTable.bytes(header.value)
+      size += name.count + (content?.count ?? 0)
+      headers.append(.init(key: name, value: content))
     }
+    try makeRoom(for: size)
     builder.append(
-      timestamp: record.timestamp, offset: offset, key: RecordTable.bytes(record.key),
-      value: RecordTable.bytes(record.value), headers: headers)
+      timestamp: record.timestamp, offset: offset, key: key, value: value, headers: headers)
+  }
+
+  private func makeRoom(for bytes: Int) throws(RoostError) {
+    guard builder.sizeBytes + bytes <= PluginLimits.arenaBytesMax else {
+      throw RoostError(.limit, "the batch that it made is larger than the limit")
+    }
   }
 
   // MARK: Partitioners
@@ -118,8 +142,8 @@ public final class BatchJudge {
     guard let call = instance.library.plugin.pointee.partitioner?.pointee.partition else {
       throw RoostError(.invalid, "the plugin is no partitioner")
     }
-    let batch = try open(bytes)
     defer { finish() }
+    let batch = try open(bytes)
     guard !batch.header.hasProducerId else {
       throw RoostError(.invalid, "a batch of an idempotent producer cannot be split")
     }
@@ -154,7 +178,8 @@ public final class BatchJudge {
   // MARK: Both
 
   private func open(_ bytes: UnsafeRawBufferPointer) throws(RoostError) -> RecordBatch {
-    guard let header = RecordBatchHeader(bytes), header.magic == 2, header.totalSize == bytes.count
+    guard let header = RecordBatchHeader(bytes), header.magic == 2, header.baseOffset == 0,
+      header.totalSize == bytes.count, header.lastOffsetDelta >= 0
     else { throw RoostError(.malformed, "the bytes are not one batch of format v2") }
     let batch = RecordBatch(header: header, bytes: bytes)
     try table.load(batch, with: reader)
@@ -165,12 +190,23 @@ public final class BatchJudge {
     instance.arena.reset()
     table.trim()
     reader.trim()
+    trimBuilder()
+  }
+
+  private func trimBuilder() {
+    if builder.sizeBytes > PluginLimits.builtBytesKept { builder.trim() }
+  }
+
+  /// What is kept for the next batch: entries of the table, bytes of the builder's last batch and of the reader.
+  var kept: (entries: Int, builtBytes: Int, scratchBytes: Int) {
+    (table.capacity, builder.sizeBytes, reader.scratchBytes)
   }
 
   private func build(
     lastOffsetDelta: Int32?, maxTimestamp: Int64?
   ) throws(RoostError) -> [UInt8] {
     do throws(CompressionError) {
+      defer { trimBuilder() }
       return Array(
         try builder.finish(lastOffsetDelta: lastOffsetDelta, maxTimestamp: maxTimestamp))
     } catch {

@@ -75,7 +75,7 @@ public final class PluginInstance {
 
   /// A line that a plugin said: cut at the limit, control characters replaced.
   static func line(_ slice: roost_slice) -> String? {
-    guard let data = slice.data else { return nil }
+    guard let data = slice.data, slice.size >= 0 else { return nil }
     let count = min(slice.size, PluginLimits.lineBytesMax)
     let bytes = UnsafeBufferPointer(start: data, count: count).map { $0 < 0x20 ? 0x20 : $0 }
     return String(decoding: bytes, as: UTF8.self)

@@ -25,7 +25,9 @@ public final class PluginLibrary {
     }
     guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
       throw RoostError(
-        .invalid, "\(path) is no shared object that can be loaded: \(String(cString: dlerror()))")
+        .invalid,
+        "\(path) is no shared object that can be loaded: "
+          + (dlerror().map { String(cString: $0) } ?? "the loader gives no reason"))
     }
     guard let symbol = dlsym(handle, "roost_plugin_entry") else {
       throw RoostError(
@@ -68,10 +70,16 @@ public final class PluginLibrary {
     guard plugin.interceptor != nil || plugin.partitioner != nil else {
       throw RoostError(.invalid, "the plugin \(path) is neither an interceptor nor a partitioner")
     }
-    if let table = plugin.interceptor, table.pointee.produce == nil {
+    if let table = plugin.interceptor,
+      table.pointee.struct_size < MemoryLayout<roost_interceptor>.size
+        || table.pointee.produce == nil
+    {
       throw RoostError(.invalid, "the interceptor \(path) has no produce function")
     }
-    if let table = plugin.partitioner, table.pointee.partition == nil {
+    if let table = plugin.partitioner,
+      table.pointee.struct_size < MemoryLayout<roost_partitioner>.size
+        || table.pointee.partition == nil
+    {
       throw RoostError(.invalid, "the partitioner \(path) has no partition function")
     }
   }

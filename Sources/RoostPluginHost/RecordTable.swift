@@ -20,11 +20,29 @@ struct RecordTable {
     guard batch.header.recordCount <= PluginLimits.recordsMax else {
       throw RoostError(.limit, "the batch has more records than a plugin is given at once")
     }
+    var cursor = try Self.reading { () throws(RecordError) in try reader.open(batch) }
+    var last: Int32 = -1
+    while let view = try Self.reading({ () throws(RecordError) in try cursor.next() }) {
+      // Who keeps a record puts it at its own offset into the batch that takes this one's place.
+      guard view.offsetDelta > last, view.offsetDelta <= batch.header.lastOffsetDelta else {
+        throw RoostError(.malformed, "the offset deltas of the batch's records do not rise")
+      }
+      last = view.offsetDelta
+      guard headers.count + view.headers.count <= PluginLimits.headersMax else {
+        throw RoostError(.limit, "the batch has more headers than a plugin is given at once")
+      }
+      add(view)
+    }
+  }
+
+  private static func reading<R>(
+    _ read: () throws(RecordError) -> R
+  ) throws(RoostError) -> R {
     do throws(RecordError) {
-      var cursor = try reader.open(batch)
-      while let view = try cursor.next() { add(view) }
+      return try read()
     } catch {
-      throw RoostError(.malformed, "the batch cannot be read", cause: error)
+      throw RoostError(
+        error.kind == .tooLarge ? .limit : .malformed, "the batch cannot be read", cause: error)
     }
   }
 
@@ -54,9 +72,14 @@ struct RecordTable {
     }
   }
 
+  /// What the lists have room for, whichever has the most.
+  var capacity: Int {
+    max(records.capacity, headerStarts.capacity, headers.capacity, views.capacity)
+  }
+
   /// Gives the memory of a large batch back.
   mutating func trim() {
-    if records.capacity > 4096 { self = RecordTable() }
+    if capacity > PluginLimits.tableEntriesKept { self = RecordTable() }
   }
 
   /// Null only for Kafka's null: empty bytes may have no address of their own.
@@ -68,7 +91,12 @@ struct RecordTable {
     return roost_slice(data: base.assumingMemoryBound(to: UInt8.self), size: bytes.count)
   }
 
-  static func bytes(_ slice: roost_slice) -> UnsafeRawBufferPointer? {
-    slice.data.map { UnsafeRawBufferPointer(start: $0, count: slice.size) }
+  /// What a plugin points to; throws when it claims a size that nothing has which it may hand back.
+  static func bytes(_ slice: roost_slice) throws(RoostError) -> UnsafeRawBufferPointer? {
+    guard let data = slice.data else { return nil }
+    guard (0...PluginLimits.arenaBytesMax).contains(slice.size) else {
+      throw RoostError(.limit, "it gave a record that is larger than the limit")
+    }
+    return UnsafeRawBufferPointer(start: data, count: slice.size)
   }
 }

@@ -2,7 +2,9 @@ import RoostBase
 import RoostMessages
 import RoostNetwork
 import RoostReactor
+import RoostRecords
 import RoostSystem
+import RoostWire
 import Synchronization
 import Testing
 
@@ -175,6 +177,48 @@ import Testing
       try await client.produce("seen", 0, next).errorCode == ErrorCode.policyViolation.rawValue)
     #expect(asked.withLock { $0 } == 2)
     #expect(try await client.fetch("seen", from: 0).highWatermark == 2)
+    try harness.end()
+  }
+
+  @Test func aBatchWithUnsoundRecordsIsRefusedAndNoPluginIsAsked() async throws {
+    let asked = Mutex(0)
+    let harness = try harness(
+      Scripted { _ in
+        asked.withLock { $0 += 1 }
+        return .keep
+      })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen")
+    // Both records say that they are the first one.
+    var bytes = try Batches.make(2, timestamp: 1_700_000_000_000)
+    try bytes.withUnsafeMutableBytes { raw throws in
+      let header = try #require(RecordBatchHeader(UnsafeRawBufferPointer(raw)))
+      let length = Int(raw[RecordBatchHeader.size] >> 1)
+      let second = RecordBatchHeader.size + 1 + length
+      #expect(raw[second + 3] == 2)
+      raw[second + 3] = 0
+      header.write(to: raw)
+    }
+    let answer = try await client.produce("seen", 0, bytes)
+    #expect(answer.errorCode == ErrorCode.invalidRecord.rawValue)
+    #expect(asked.withLock { $0 } == 0)
+    #expect(try await client.fetch("seen", from: 0).highWatermark == 0)
+    #expect(try await client.produce("seen", 0, try Batches.make(2)).errorCode == 0)
+    #expect(asked.withLock { $0 } == 1)
+    try harness.end()
+  }
+
+  @Test func theLatestTimestampOfWhatAPluginMadeIsMended() async throws {
+    var made = try Batches.make(2, timestamp: 1_700_000_000_000)
+    made.withUnsafeMutableBytes { RecordBatch.amend($0, maxTimestamp: 1_600_000_000_000) }
+    let lying = made
+    let harness = try harness(Scripted { _ in .replace(lying) })
+    let client = harness.connect()
+    _ = try await client.createTopic("seen")
+    #expect(try await client.produce("seen", 0, try Batches.make(2)).errorCode == 0)
+    let stored = try await client.fetch("seen", from: 0).records
+    let header = stored.withBytes { RecordBatchHeader($0) }
+    #expect(header?.maxTimestamp == 1_700_000_000_001)
     try harness.end()
   }
 

@@ -1,11 +1,12 @@
 import Foundation
 import RoostBase
 import RoostCompression
-import RoostPluginHost
 import RoostRecords
 import RoostWire
 import Synchronization
 import Testing
+
+@testable import RoostPluginHost
 
 /// Builds C plugins with the C compiler that the build needs anyway.
 enum TestPlugin {
@@ -104,7 +105,7 @@ struct JudgeTests {
     }
     let (header, records) = try Self.records(made)
     #expect(header.producerId == 7 && header.producerEpoch == 3 && header.baseSequence == 40)
-    #expect(header.lastOffsetDelta == 4)
+    #expect(header.lastOffsetDelta == 4 && header.maxTimestamp == 1003)
     #expect(header.attributes.codec == Int(codec.rawValue))
     #expect(records.map(\.offset) == [1, 2, 3])
     #expect(records[0].value == nil)
@@ -125,6 +126,19 @@ struct JudgeTests {
     }
     let (header, records) = try Self.records(made)
     #expect(records.isEmpty && header.lastOffsetDelta == 1 && header.baseSequence == 40)
+    #expect(header.maxTimestamp == 1001)
+  }
+
+  @Test func theLatestTimestampIsThatOfTheRecordsThatWereMade() throws {
+    let bytes = try Self.batch(["later", "a"])
+    let judge = try judge()
+    let judgement = try bytes.withUnsafeBytes { try judge.produce($0, Self.context) }
+    guard case .replaced(let made) = judgement else {
+      Issue.record("\(judgement)")
+      return
+    }
+    let (header, records) = try Self.records(made)
+    #expect(records.map(\.timestamp) == [61_000, 1001] && header.maxTimestamp == 61_000)
   }
 
   @Test func aRefusalCarriesItsLine() throws {
@@ -137,6 +151,11 @@ struct JudgeTests {
   @Test(arguments: [
     ("fail", "it is Tuesday"), ("lie", "it gave a verdict that does not exist: 99"),
     ("much", "it returned 1 and gives no reason"),
+    ("most", "it returned 1 and gives no reason"),
+    ("endless line", "it returned 1 and gives no reason"),
+    ("endless value", "it gave a record that is larger than the limit"),
+    ("endless headers", "it gave a record with more headers than the limit"),
+    ("large headers", "the batch that it made is larger than the limit"),
   ])
   func whatCannotBeJudgedSaysWhy(key: String, reason: String) throws {
     let bytes = try Self.batch([key])
@@ -159,6 +178,93 @@ struct JudgeTests {
         try broken.withUnsafeBytes { _ = try judge.produce($0, Self.context) }
       }
     }
+  }
+
+  /// A batch whose records have these offset deltas, all small, whatever its header says.
+  static func batch(deltas: [Int8]) throws -> [UInt8] {
+    var bytes = try batch(deltas.map { _ in "drop" }.dropLast() + ["a"])
+    try bytes.withUnsafeMutableBytes { raw throws in
+      let header = try #require(RecordBatchHeader(UnsafeRawBufferPointer(raw)))
+      let batch = RecordBatch(header: header, bytes: UnsafeRawBufferPointer(raw))
+      let start = try #require(raw.baseAddress)
+      var cursor = try RecordReader().open(batch)
+      for delta in deltas {
+        let record = try #require(try cursor.next()).bytes
+        // Length, attributes and timestamp delta take a byte each.
+        let at = UnsafeRawPointer(try #require(record.baseAddress)) - UnsafeRawPointer(start) + 3
+        raw[at] = UInt8(bitPattern: delta << 1 ^ delta >> 7)
+      }
+      header.write(to: raw)
+    }
+    return bytes
+  }
+
+  @Test(arguments: [[0, 0], [1, 0], [-1, 0], [0, 5], [0, 1, 1]] as [[Int8]])
+  func recordsWhoseOffsetsDoNotRiseAreRefused(deltas: [Int8]) throws {
+    let judge = try judge()
+    let bytes = try Self.batch(deltas: deltas)
+    let error = #expect(throws: RoostError.self) {
+      try bytes.withUnsafeBytes { _ = try judge.produce($0, Self.context) }
+    }
+    #expect(error?.code == .malformed)
+    #expect(throws: RoostError.self) {
+      try bytes.withUnsafeBytes { _ = try judge.partition($0, Self.context, available: [0]) }
+    }
+    // The instance goes on.
+    let next = try Self.batch(deltas: [0, 1])
+    let judgement = try next.withUnsafeBytes { try judge.produce($0, Self.context) }
+    guard case .replaced = judgement else {
+      Issue.record("\(judgement)")
+      return
+    }
+  }
+
+  /// One record with so many headers that have neither name nor value: two bytes each.
+  static func batch(headers: Int) throws -> [UInt8] {
+    let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+    let builder = RecordBatchBuilder()
+    var options = BatchOptions()
+    options.codec = .gzip
+    builder.begin(options)
+    builder.append(
+      timestamp: 1, key: nil, value: nil,
+      headers: repeatElement(RecordHeaders.Element(key: empty, value: empty), count: headers))
+    return try Array(builder.finish())
+  }
+
+  @Test func aBatchWithMoreHeadersThanTheLimitIsRejected() throws {
+    let judge = try judge()
+    let bytes = try Self.batch(headers: PluginLimits.headersMax + 1)
+    #expect(bytes.count < 8192)
+    let judgement = try bytes.withUnsafeBytes { try judge.produce($0, Self.context) }
+    #expect(judgement == .rejected("the batch has more headers than a plugin is given at once"))
+    #expect(judge.kept.entries <= PluginLimits.tableEntriesKept)
+    #expect(judge.kept.scratchBytes <= RecordLimits.scratchBytesKept)
+  }
+
+  @Test func theMemoryOfManyHeadersIsGivenBack() throws {
+    let judge = try judge()
+    let bytes = try Self.batch(headers: 100_000)
+    #expect(try bytes.withUnsafeBytes { try judge.produce($0, Self.context) } == .unchanged)
+    #expect(judge.kept.entries <= PluginLimits.tableEntriesKept)
+  }
+
+  @Test func theMemoryOfALargeBatchThatWasMadeIsGivenBack() throws {
+    let judge = try judge()
+    let value = [UInt8](repeating: 7, count: 2 << 20)
+    let builder = RecordBatchBuilder()
+    builder.begin()
+    for (n, key) in ["drop", "a"].enumerated() {
+      builder.append(
+        Record(offset: Int64(n), timestamp: 1, key: Array(key.utf8), value: value, headers: []))
+    }
+    let bytes = try Array(builder.finish())
+    let judgement = try bytes.withUnsafeBytes { try judge.produce($0, Self.context) }
+    guard case .replaced(let made) = judgement else {
+      Issue.record("\(judgement)")
+      return
+    }
+    #expect(made.count > value.count && judge.kept.builtBytes <= PluginLimits.builtBytesKept)
   }
 
   @Test func aPartitionerDealsRecordsOutAndKeepsTheirOrder() throws {

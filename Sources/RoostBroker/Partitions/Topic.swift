@@ -49,7 +49,8 @@ final class Topic: Sendable {
     rules.timestampBeforeMaxMillis = settings.timestampBeforeMaxMillis
     rules.timestampAfterMaxMillis = settings.timestampAfterMaxMillis
     rules.isCompacted = settings.isCompacted
-    rules.validatesRecords = settings.validateRecords
+    // A plugin is given sound records alone, and what it is given must be what is stored.
+    rules.validatesRecords = settings.validateRecords || interception != nil
     return rules
   }
 }

@@ -478,11 +478,16 @@ final class ProduceLane {
     rules.allowsGaps = true
     let verdict = BatchValidator.validate(
       UnsafeRawBufferPointer(bytes), rules: rules, nowMillis: WallTime.millis(), reader: reader)
-    guard case .refused(let refusal) = verdict else { return bytes }
-    work.outcomes[at] = .failed(
-      ErrorCode(rawValue: refusal.errorCode),
-      "What a plugin made of the batch is refused: \(refusal.message)")
-    return nil
+    switch verdict {
+    case .valid(let batch):
+      if !batch.headerIsRight { RecordBatch.amend(bytes, maxTimestamp: batch.maxTimestamp) }
+      return bytes
+    case .refused(let refusal):
+      work.outcomes[at] = .failed(
+        ErrorCode(rawValue: refusal.errorCode),
+        "What a plugin made of the batch is refused: \(refusal.message)")
+      return nil
+    }
   }
 
   /// Whether the log can refuse a part for nothing that shows before: it has no sequence numbers and fits a segment.

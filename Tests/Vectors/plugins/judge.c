@@ -29,6 +29,25 @@ static int32_t produce(void *instance, const roost_batch *batch, roost_verdict *
     if (is(r->key, "hang")) for (;;) pause();
     if (is(r->key, "crash")) raise(SIGSEGV);
     if (is(r->key, "much")) return arena->allocate(arena->context, (size_t)1 << 40) == NULL;
+    if (is(r->key, "most")) return arena->allocate(arena->context, SIZE_MAX >> 1) == NULL;
+    if (is(r->key, "endless line")) {
+      *error = (roost_slice){(const uint8_t *)"no", SIZE_MAX};
+      return 1;
+    }
+    if (is(r->key, "later")) v->action = ROOST_REPLACE, v->replacement = *r, v->replacement.timestamp += 60000;
+    if (is(r->key, "endless value")) v->action = ROOST_REPLACE, v->replacement = *r, v->replacement.value.size = SIZE_MAX;
+    if (is(r->key, "endless headers")) {
+      v->action = ROOST_REPLACE, v->replacement = *r, v->replacement.header_count = SIZE_MAX;
+    }
+    if (is(r->key, "large headers")) {
+      // The same 16 MiB two hundred times: more than 2 GiB in one record.
+      const size_t size = 16 << 20, count = 200;
+      uint8_t *content = arena->allocate(arena->context, size);
+      roost_header *headers = arena->allocate(arena->context, count * sizeof *headers);
+      for (size_t k = 0; k < count; k++) headers[k] = (roost_header){copy(arena, "h"), {content, size}};
+      v->action = ROOST_REPLACE, v->replacement = *r;
+      v->replacement.headers = headers, v->replacement.header_count = count;
+    }
     if (is(r->key, "fail")) {
       *error = copy(arena, "it is\nTuesday");
       return 1;
