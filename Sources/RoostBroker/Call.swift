@@ -35,11 +35,14 @@ struct Call: Sendable {
     do throws(WireError) {
       try slot.answer(response, version: version, files: regions.map { FileSplice($0) })
     } catch {
-      // A field that the version has no place for: a defect of the handler, never the client's.
+      // A field that the version has no place for, or an answer that no frame holds: a limit that is missing here.
       log.error("an answer of version \(version) cannot be written: \(error)")
       slot.close("an answer that cannot be written")
     }
   }
+
+  /// Closes the connection instead of an answer: the request asks for too much, or means nothing.
+  func close(_ reason: String) { slot.close(reason) }
 
   /// Works the answer out on a thread of the I/O pool. Where too many jobs wait there already, `refusal` is the answer,
   /// made here: it must not touch the disk, and says REQUEST_TIMED_OUT, which makes clients try again.

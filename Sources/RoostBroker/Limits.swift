@@ -12,6 +12,14 @@ enum Limits {
   static let fetchBytesMax = 1 << 30
   /// Milliseconds that a Fetch may wait, whatever it asks.
   static let fetchWaitMillisMax: Int32 = 10 * 60_000
+  /// Keys that one FindCoordinator request may name; more closes the connection.
+  static let coordinatorKeysMax = 10_000
+  /// Settings that one answer to DescribeConfigs holds, and that are looked at for it; a resource that begins beyond gets
+  /// INVALID_REQUEST.
+  static let describedSettingsMax = 200_000
+  static let lookedAtSettingsMax = 1_000_000
+  /// Resources that DescribeConfigs describes on the event loop; more are described on the I/O pool.
+  static let resourcesDescribedOnLoopMax = 50
   /// Operations that wait on one partition; one beyond it is looked at again at its deadline only.
   static let watchersPerPartitionMax = 100_000
   /// Requests that wait for the coordinator's answer at a time; more are refused with REQUEST_TIMED_OUT.

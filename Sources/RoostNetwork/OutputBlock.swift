@@ -30,7 +30,8 @@ final class OutputBlock: @unchecked Sendable {
   var hasFiles: Bool { !files.isEmpty }
   var isEmpty: Bool { writer.count == 0 && files.isEmpty }
 
-  /// Appends one answer with its length and header. Leaves the block as it was where `encode` throws.
+  /// Appends one answer with its length and header. Leaves the block as it was where it throws: where `encode` does, or
+  /// for an answer that is longer than a frame can be.
   func append(
     _ slot: ResponseSlot, files: [FileSplice],
     _ encode: (inout WireWriter) throws(WireError) -> Void
@@ -47,19 +48,24 @@ final class OutputBlock: @unchecked Sendable {
       throw error
     }
     var length = writer.count - begin - 4
-    if writer.splices.count > splicesBefore {
+    let hasSplices = writer.splices.count > splicesBefore
+    if hasSplices { for splice in writer.splices[splicesBefore...] { length += splice.length } }
+    guard let frameLength = Int32(exactly: length) else {
+      writer.truncate(to: begin, splices: splicesBefore)
+      throw WireError("an answer is longer than a frame can be", at: begin)
+    }
+    if hasSplices {
       for splice in writer.splices[splicesBefore...] {
         precondition(
           splice.length == files[splice.token].length, "a splice is as long as its file region")
         self.files.append(files[splice.token])
-        length += splice.length
       }
     }
-    precondition(length <= Int(Int32.max), "an answer fits a frame")
-    writer.patchInt32(Int32(truncatingIfNeeded: length), at: begin)
+    writer.patchInt32(frameLength, at: begin)
   }
 
-  /// Appends what `encode` writes, with its length in front.
+  /// Appends what `encode` writes, with its length in front. Leaves the block as it was where it throws: where `encode`
+  /// does, or for a request that is longer than a frame can be.
   func appendFrame(_ encode: (inout WireWriter) throws(WireError) -> Void) throws(WireError) {
     let begin = writer.count
     writer.int32(0)
@@ -70,8 +76,11 @@ final class OutputBlock: @unchecked Sendable {
       throw error
     }
     precondition(writer.splices.isEmpty, "a request is all in memory")
-    precondition(writer.count - begin - 4 <= Int(Int32.max), "a request fits a frame")
-    writer.patchInt32(Int32(writer.count - begin - 4), at: begin)
+    guard let frameLength = Int32(exactly: writer.count - begin - 4) else {
+      writer.truncate(to: begin, splices: 0)
+      throw WireError("a request is longer than a frame can be", at: begin)
+    }
+    writer.patchInt32(frameLength, at: begin)
   }
 
   /// Appends the whole of another block, whose file regions are read into memory. False: a file ended early or

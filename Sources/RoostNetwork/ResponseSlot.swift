@@ -32,8 +32,8 @@ public struct ResponseSlot: Sendable {
 
   /// Answers with what `encode` writes: the body of the response; length and header are written around it.
   ///
-  /// A splice with token n stands for `files[n]`, whose length it has. Where `encode` throws, nothing is answered and
-  /// the slot is still to be settled. `encode` settles no slot itself.
+  /// A splice with token n stands for `files[n]`, whose length it has. Where `encode` throws, or the answer is
+  /// longer than a frame can be, nothing is answered and the slot is still to be settled. `encode` settles no slot itself.
   public func answer(
     files: [FileSplice] = [], _ encode: (inout WireWriter) throws(WireError) -> Void
   ) throws(WireError) {

@@ -62,6 +62,32 @@ import Testing
     test.stop()
   }
 
+  @Test(arguments: [false, true])
+  func anAnswerThatNoFrameHoldsCanBeAnsweredAgain(fromAnotherThread: Bool) throws {
+    let slots = KeptSlots()
+    let test = try TestServer { slots.add($0.slot) }
+    let client = try test.connect()
+    client.send(request(correlation: 1) + request(correlation: 2))
+    waitUntil { slots.count == 2 }
+    let null = try #require(Optional(Glibc.open("/dev/null", O_RDONLY)))
+    defer { Glibc.close(null) }
+    // The largest frame holds the correlation id, too: four bytes less for the body.
+    let file = FileSplice(
+      owner: slots, descriptor: null, position: 0, length: Int(Int32.max) - 3)
+    for slot in slots.take() {
+      let answer: @Sendable () -> Void = {
+        #expect(throws: WireError.self) {
+          try slot.answer(files: [file]) { $0.splice(length: file.length, token: 0) }
+        }
+        slot.answer(bytes: [7])
+      }
+      if fromAnotherThread { answer() } else { slot.loop.submit(answer) }
+    }
+    #expect(client.answer()?.body == [7])
+    #expect(client.answer()?.body == [7])
+    test.stop()
+  }
+
   @Test func anEncodingThatFailsCanBeAnsweredAgain() throws {
     let test = try TestServer { request in
       do {

@@ -14,24 +14,102 @@ enum DescribeConfigsHandler: ApiHandler {
   private typealias Answer = DescribeConfigsResponse.DescribeConfigsResult
   private typealias Entry = DescribeConfigsResponse.DescribeConfigsResourceResult
 
+  /// What is asked of one resource.
+  private struct Asked: Sendable {
+    var type: Int8
+    var name: String
+    /// Nil: all.
+    var keys: Set<String>?
+
+    func isWanted(_ name: String) -> Bool { keys?.contains(name) ?? true }
+  }
+
+  /// What one answer may still take.
+  private struct Room {
+    var lookedAt = Limits.lookedAtSettingsMax
+    var described = Limits.describedSettingsMax
+  }
+
   static func handle(_ request: DescribeConfigsRequest, _ call: Call, _ broker: Broker) {
-    let image = broker.metadata.image
-    var response = DescribeConfigsResponse()
-    response.results = request.resources.map { resource in
-      var answer = Answer()
-      answer.resourceType = resource.resourceType
-      answer.resourceName = resource.resourceName
-      answer.errorMessage = ""
+    let asked = merged(request.resources)
+    let withSynonyms = request.includeSynonyms
+    guard asked.count > Limits.resourcesDescribedOnLoopMax else {
+      return call.answer(answer(asked, withSynonyms: withSynonyms, broker))
+    }
+    // No disk is needed, but the time of many requests.
+    call.answerLater(broker) {
+      answer(asked) { refuse(&$0, .requestTimedOut, "Too much work is waiting: ask again.") }
+    } _: {
+      answer(asked, withSynonyms: withSynonyms, broker)
+    }
+  }
+
+  /// A resource that is named more than once is described once, with all the keys that were asked for.
+  private static func merged(
+    _ resources: [DescribeConfigsRequest.DescribeConfigsResource]
+  ) -> [Asked] {
+    struct Name: Hashable {
+      var type: Int8
+      var name: String
+    }
+    var places: [Name: Int] = [:]
+    var asked: [Asked] = []
+    for resource in resources {
       let keys = resource.configurationKeys.flatMap { $0.isEmpty ? nil : Set($0) }
-      let isWanted = { (name: String) in keys?.contains(name) ?? true }
-      switch ConfigResource.Kind(rawValue: resource.resourceType) {
-      case .topic: topic(&answer, request, broker, image, named: keys, isWanted)
-      case .broker: describeBroker(&answer, request, broker, image, isWanted)
-      default: refuse(&answer, .invalidRequest, "Resources of this type are not described here.")
+      let name = Name(type: resource.resourceType, name: resource.resourceName)
+      if let at = places[name] {
+        if let keys { asked[at].keys?.formUnion(keys) } else { asked[at].keys = nil }
+      } else {
+        places[name] = asked.count
+        asked.append(Asked(type: name.type, name: name.name, keys: keys))
       }
+    }
+    return asked
+  }
+
+  private static func answer(
+    _ asked: [Asked], withSynonyms: Bool, _ broker: Broker
+  ) -> DescribeConfigsResponse {
+    let image = broker.metadata.image
+    var room = Room()
+    var at = 0
+    return answer(asked) { answer in
+      let asked = asked[at]
+      at += 1
+      let kind = ConfigResource.Kind(rawValue: asked.type)
+      guard kind == .topic || kind == .broker else {
+        return refuse(&answer, .invalidRequest, "Resources of this type are not described here.")
+      }
+      room.lookedAt -= kind == .topic ? TopicConfigs.all.count : BrokerConfigs.all.count
+      guard room.lookedAt >= 0, room.described > 0 else {
+        return refuse(
+          &answer, .invalidRequest,
+          "One answer does not hold the settings of so many resources: ask for this one in another request."
+        )
+      }
+      if kind == .topic {
+        topic(&answer, asked, withSynonyms: withSynonyms, broker, image)
+      } else {
+        describeBroker(&answer, asked, withSynonyms: withSynonyms, broker, image)
+      }
+      room.described -= answer.configs.count
+    }
+  }
+
+  /// One result for each resource, in their order, which `fill` completes.
+  private static func answer(
+    _ asked: [Asked], _ fill: (inout Answer) -> Void
+  ) -> DescribeConfigsResponse {
+    var response = DescribeConfigsResponse()
+    response.results = asked.map { asked in
+      var answer = Answer()
+      answer.resourceType = asked.type
+      answer.resourceName = asked.name
+      answer.errorMessage = ""
+      fill(&answer)
       return answer
     }
-    call.answer(response)
+    return response
   }
 
   private static func refuse(_ answer: inout Answer, _ error: ErrorCode, _ message: String) {
@@ -42,8 +120,8 @@ enum DescribeConfigsHandler: ApiHandler {
   // MARK: Topics
 
   private static func topic(
-    _ answer: inout Answer, _ request: DescribeConfigsRequest, _ broker: Broker,
-    _ image: MetadataImage, named keys: Set<String>?, _ isWanted: (String) -> Bool
+    _ answer: inout Answer, _ asked: Asked, withSynonyms: Bool, _ broker: Broker,
+    _ image: MetadataImage
   ) {
     if let reason = TopicName.refusal(of: answer.resourceName) {
       return refuse(&answer, .invalidTopicException, "No topic can have this name: \(reason).")
@@ -52,10 +130,10 @@ enum DescribeConfigsHandler: ApiHandler {
       return refuse(&answer, .unknownTopicOrPartition, "")
     }
     let layers = broker.metadata.layers(topic: answer.resourceName)
-    for definition in TopicConfigs.all where isWanted(definition.name) {
+    for definition in TopicConfigs.all where asked.isWanted(definition.name) {
       let isShown =
         definition.isListed || layers.topic[definition.name] != nil
-        || keys?.contains(definition.name) == true
+        || asked.keys?.contains(definition.name) == true
       guard isShown else { continue }
       let effective = layers.effective(definition)
       var entry = Entry()
@@ -64,7 +142,7 @@ enum DescribeConfigsHandler: ApiHandler {
       entry.configSource = effective.source.rawValue
       entry.configType = definition.type.rawValue
       entry.documentation = nil
-      if request.includeSynonyms {
+      if withSynonyms {
         entry.synonyms = layers.synonyms(of: definition).map {
           synonym($0.name, $0.value, $0.source)
         }
@@ -76,22 +154,23 @@ enum DescribeConfigsHandler: ApiHandler {
   // MARK: Brokers
 
   private static func describeBroker(
-    _ answer: inout Answer, _ request: DescribeConfigsRequest, _ broker: Broker,
-    _ image: MetadataImage, _ isWanted: (String) -> Bool
+    _ answer: inout Answer, _ asked: Asked, withSynonyms: Bool, _ broker: Broker,
+    _ image: MetadataImage
   ) {
     if answer.resourceName.isEmpty {
       let dynamic = image.configs[.brokerDefault] ?? [:]
-      for (name, value) in dynamic.sorted(by: { $0.key < $1.key }) where isWanted(name) {
+      for (name, value) in dynamic.sorted(by: { $0.key < $1.key }) where asked.isWanted(name) {
         guard let definition = BrokerConfigs.definition(of: name) else { continue }
         var entry = self.entry(definition, value: value, source: .dynamicDefaultBroker)
-        if request.includeSynonyms {
+        if withSynonyms {
           entry.synonyms = [synonym(name, value, .dynamicDefaultBroker)]
         }
         answer.configs.append(entry)
       }
       return
     }
-    guard let id = Int32(answer.resourceName) else {
+    // One spelling of each number: "01" and "+1" would be more resources than there are brokers.
+    guard let id = Int32(answer.resourceName), String(id) == answer.resourceName else {
       return refuse(
         &answer, .invalidRequest,
         "'\(answer.resourceName)' is not a broker's id: a number is expected.")
@@ -101,13 +180,13 @@ enum DescribeConfigsHandler: ApiHandler {
         &answer, .invalidRequest, "This is broker \(broker.id); ask broker \(id) for its settings.")
     }
     let layers = broker.metadata.layers(topic: nil)
-    for definition in BrokerConfigs.all where isWanted(definition.name) {
+    for definition in BrokerConfigs.all where asked.isWanted(definition.name) {
       let sources = places(definition.name, layers)
       let first = sources.first { $0.name == definition.name }
       var entry = self.entry(
         definition, value: first?.value ?? definition.defaultValue,
         source: first?.source ?? .defaultValue)
-      if request.includeSynonyms, !definition.isSensitive {
+      if withSynonyms, !definition.isSensitive {
         entry.synonyms = sources.map { synonym($0.name, $0.value, $0.source) }
       }
       answer.configs.append(entry)

@@ -15,6 +15,10 @@ enum FindCoordinatorHandler: ApiHandler {
   static func handle(_ request: FindCoordinatorRequest, _ call: Call, _ broker: Broker) {
     var response = FindCoordinatorResponse()
     if call.version >= firstWithKeys {
+      guard request.coordinatorKeys.count <= Limits.coordinatorKeysMax else {
+        return call.close(
+          "a FindCoordinator request names more than \(Limits.coordinatorKeysMax) keys")
+      }
       response.coordinators = request.coordinatorKeys.map { key in
         let error = verdict(key, type: request.keyType, version: call.version)
         var answer = FindCoordinatorResponse.Coordinator()

@@ -1,0 +1,87 @@
+import RoostBase
+import RoostMessages
+import RoostMetadata
+import RoostNetwork
+import RoostWire
+import Testing
+
+@testable import RoostBroker
+
+/// Small requests that ask for large answers.
+@Suite struct AmplificationTests {
+  private func resource(
+    _ name: String, type: Int8 = 4, keys: [String]? = nil
+  ) -> DescribeConfigsRequest.DescribeConfigsResource {
+    var resource = DescribeConfigsRequest.DescribeConfigsResource()
+    resource.resourceType = type
+    resource.resourceName = name
+    resource.configurationKeys = keys
+    return resource
+  }
+
+  @Test func aResourceIsDescribedOnceHoweverOftenItIsNamed() async throws {
+    let harness = try BrokerHarness()
+    let client = harness.connect()
+    _ = try await client.createTopic("t")
+    var request = DescribeConfigsRequest()
+    request.includeSynonyms = true
+    request.resources = (0..<2_000).map { _ in resource("1") }
+    let answer = try await client.request(request, 1, DescribeConfigsResponse.self)
+    #expect(answer.message.results.map(\.resourceName) == ["1"])
+    #expect(answer.message.results[0].configs.count > 300)
+    // The keys of all mentions count, and the answers are in the order of the first ones.
+    request.resources = [
+      resource("t", type: 2, keys: ["retention.ms"]), resource("1", keys: ["num.io.threads"]),
+      resource("t", type: 2, keys: ["segment.bytes"]), resource("1", keys: []),
+    ]
+    let merged = try await client.request(request, 4, DescribeConfigsResponse.self).message
+    #expect(merged.results.map(\.resourceName) == ["t", "1"])
+    #expect(Set(merged.results[0].configs.map(\.name)) == ["retention.ms", "segment.bytes"])
+    #expect(merged.results[1].configs.count > 300)
+    try harness.end()
+  }
+
+  @Test func aBrokersIdHasOneSpelling() async throws {
+    let harness = try BrokerHarness()
+    let client = harness.connect()
+    var request = DescribeConfigsRequest()
+    request.resources = ["+1", "01", "1"].map { resource($0) }
+    let answer = try await client.request(request, 4, DescribeConfigsResponse.self).message
+    #expect(answer.results.map(\.errorCode) == [42, 42, 0])
+    #expect(answer.results.map(\.configs.isEmpty) == [true, true, false])
+    try harness.end()
+  }
+
+  @Test func whatOneAnswerDoesNotHoldIsToBeAskedForAgain() async throws {
+    let harness = try BrokerHarness()
+    let client = harness.connect()
+    var request = DescribeConfigsRequest()
+    // Each is looked at with all settings, though none is told.
+    request.resources = (0..<10_000).map { resource("\($0 + 1)", keys: ["none"]) }
+    let answer = try await client.request(request, 4, DescribeConfigsResponse.self).message
+    #expect(answer.results.count == 10_000)
+    #expect(answer.results[0].errorCode == 0)
+    #expect(answer.results[1].errorMessage?.contains("ask broker 2") == true)
+    let held = Limits.lookedAtSettingsMax / BrokerConfigs.all.count
+    #expect(answer.results[held - 1].errorMessage?.contains("ask broker") == true)
+    #expect(answer.results[held].errorMessage?.contains("in another request") == true)
+    #expect(answer.results[held...].allSatisfy { $0.errorCode == 42 })
+    try harness.end()
+  }
+
+  @Test func tooManyCoordinatorKeysCloseTheConnection() async throws {
+    let lines = Lines()
+    let harness = try BrokerHarness(log: BrokerLog { _, line, _ in lines.add(line) })
+    let client = harness.connect()
+    var request = FindCoordinatorRequest()
+    request.coordinatorKeys = Array(repeating: "", count: Limits.coordinatorKeysMax)
+    let answer = try await client.request(request, 4, FindCoordinatorResponse.self).message
+    #expect(answer.coordinators.count == Limits.coordinatorKeysMax)
+    request.coordinatorKeys.append("")
+    await #expect(throws: RoostError.self) {
+      _ = try await client.request(request, 4, FindCoordinatorResponse.self)
+    }
+    #expect(lines.all.contains { $0.contains("FindCoordinator") })
+    try harness.end()
+  }
+}
