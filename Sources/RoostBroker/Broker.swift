@@ -313,9 +313,9 @@ public final class Broker: @unchecked Sendable {
   /// Lists the metrics under Kafka's names. Any thread.
   public func collectMetrics(_ emit: (String, Double) -> Void) { metrics.collect(self, emit) }
 
-  /// For the watchdog: whether every loop turns and the I/O pool lives.
+  /// For the watchdog: whether every loop turns and the I/O pools live.
   public func makeLivenessProbe() -> LivenessProbe {
-    LivenessProbe(loops: loops.loops, pool: ioPool)
+    LivenessProbe(loops: loops.loops, pools: [ioPool, coldReads])
   }
 }
 

@@ -48,7 +48,8 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
   private var state = State.idle
   private var connectTimer: EventLoop.Timer?
   private var reader: FrameReader
-  private var pool = BlockPool(budget: MemoryBudget(limit: Int.max))
+  private var pool = BlockPool(
+    budget: MemoryBudget(limit: Int.max), keptBytesMax: NetworkLimits.outgoingPooledBytesMax)
   private var pending = PendingQueue()
   private var output: [OutputBlock] = []
   /// Requests without an answer, by the block that they are in: told once it is out.

@@ -21,6 +21,8 @@ public enum NetworkLimits {
   static let pooledBlockBytesMax = 4 << 20
   /// Free blocks that one loop keeps, bytes.
   static let pooledBytesMax = 8 << 20
+  /// The same for one outgoing connection, which has its own.
+  static let outgoingPooledBytesMax = 4 << 20
   /// Answers that are collected before they are written although more requests of the batch wait, bytes.
   static let flushBytes = 128 << 10
   /// Free output blocks that one loop keeps.

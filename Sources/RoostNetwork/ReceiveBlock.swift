@@ -52,14 +52,17 @@ public struct FrameLease: Sendable {
 struct BlockPool {
   let budget: MemoryBudget
   private var free: [[ReceiveBlock]]
-  private var pooledBytes = 0
+  /// What the free blocks hold, at most `keptBytesMax`.
+  private(set) var pooledBytes = 0
+  private let keptBytesMax: Int
 
   private static let smallest = NetworkLimits.blockBytesMin.trailingZeroBitCount
   private static let classes =
     NetworkLimits.pooledBlockBytesMax.trailingZeroBitCount - smallest + 1
 
-  init(budget: MemoryBudget) {
+  init(budget: MemoryBudget, keptBytesMax: Int = NetworkLimits.pooledBytesMax) {
     self.budget = budget
+    self.keptBytesMax = keptBytesMax
     free = Array(repeating: [], count: Self.classes)
   }
 
@@ -82,7 +85,7 @@ struct BlockPool {
     block.isBeyond = false
     let capacity = block.capacity
     guard capacity <= NetworkLimits.pooledBlockBytesMax,
-      pooledBytes + capacity <= NetworkLimits.pooledBytesMax
+      pooledBytes + capacity <= keptBytesMax
     else { return }
     pooledBytes += capacity
     free[Self.classIndex(capacity)].append(block)

@@ -45,7 +45,7 @@ public enum PluginHost {
     host.log(.info, "\(slice.kind) \(library.name) \(library.version) is loaded")
     host.ready()
     host.status("serving \(slice.kind) \(library.name) \(library.version)")
-    host.waitForStop(probe: LivenessProbe(loops: group.loops, pool: nil))
+    host.waitForStop(probe: LivenessProbe(loops: group.loops))
     host.removeMetrics()
     server.stop(graceMillis: PluginLimits.stopGraceMillis)
     group.stop()

@@ -37,40 +37,45 @@ public final class EventLoopGroup: Sendable {
   }
 }
 
-/// Answers the watchdog's question: has every loop turned since I asked last, and does the I/O pool live?
+/// Answers the watchdog's question: has every loop turned since I asked last, and do the I/O pools live?
 ///
-/// A turn of an idle loop costs one wake; ask at the watchdog's pace. The pool is looked at and not asked: a thread in a
+/// A turn of an idle loop costs one wake; ask at the watchdog's pace. The pools are looked at and not asked: a thread in a
 /// slow disk call is no sign of death (README.md, "Liveness"). One thread uses it.
 public final class LivenessProbe: Sendable {
   private struct State {
     /// The number of the question asked last, and how many loops have not answered it.
     var question = 0
     var missing = 0
-    var lastLook: IOPool.Look?
+    /// By pool.
+    var lastLooks: [IOPool.Look?]
   }
 
   private let loops: [EventLoop]
-  private let pool: IOPool?
-  private let state = Mutex(State())
+  private let pools: [IOPool]
+  private let state: Mutex<State>
 
-  public init(loops: [EventLoop], pool: IOPool?) {
+  public init(loops: [EventLoop], pools: [IOPool] = []) {
     self.loops = loops
-    self.pool = pool
+    self.pools = pools
+    state = Mutex(State(lastLooks: pools.map { _ in nil }))
   }
 
-  /// True when every loop has answered the last question (or none was asked) and the pool lives. Asks the next one as
+  /// True when every loop has answered the last question (or none was asked) and the pools live. Asks the next one as
   /// soon as all have answered; while a loop hangs, no new question is asked.
   public func turned() -> Bool {
-    let (isPoolAlive, question) = state.withLock { state -> (Bool, Int?) in
-      let isPoolAlive = pool?.isTurning(since: &state.lastLook) ?? true
-      guard state.missing == 0 else { return (isPoolAlive, nil) }
+    let (areAlive, question) = state.withLock { state -> (Bool, Int?) in
+      var areAlive = true
+      for (n, pool) in pools.enumerated() where !pool.isTurning(since: &state.lastLooks[n]) {
+        areAlive = false
+      }
+      guard state.missing == 0 else { return (areAlive, nil) }
       state.question += 1
       state.missing = loops.count
-      return (isPoolAlive, state.question)
+      return (areAlive, state.question)
     }
     guard let question else { return false }
     for loop in loops { loop.submit { [self] in answer(question) } }
-    return isPoolAlive
+    return areAlive
   }
 
   private func answer(_ question: Int) {

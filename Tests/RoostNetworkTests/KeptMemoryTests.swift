@@ -18,4 +18,18 @@ import Testing
     #expect(block.count == 0)
     #expect(block.cleared() == nil)
   }
+
+  @Test(arguments: [1 << 16, NetworkLimits.outgoingPooledBytesMax, NetworkLimits.pooledBytesMax])
+  func freeBlocksAreKeptUpToTheirBound(keptBytesMax: Int) {
+    let budget = MemoryBudget(limit: .max)
+    var pool = BlockPool(budget: budget, keptBytesMax: keptBytesMax)
+    var blocks: [ReceiveBlock] = []
+    for n in 0..<200 { blocks.append(pool.take(1000 << (n % 14))) }
+    for block in blocks {
+      block.charge(.small)
+      pool.give(block)
+    }
+    #expect(pool.pooledBytes > 0 && pool.pooledBytes <= keptBytesMax)
+    #expect(budget.used == 0)
+  }
 }

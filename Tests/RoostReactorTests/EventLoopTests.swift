@@ -186,7 +186,7 @@ private func pause() {
   @Test func theProbeTellsAHangingLoopFromAnIdleOne() throws {
     let group = try EventLoopGroup(count: 2, name: "test")
     let pool = IOPool(name: "io", threads: 2)
-    let probe = LivenessProbe(loops: group.loops, pool: pool)
+    let probe = LivenessProbe(loops: group.loops, pools: [pool])
     #expect(probe.turned())
     waitUntil { probe.turned() }
     waitUntil { probe.turned() }
@@ -213,6 +213,8 @@ private func pause() {
     let clock = Counter()
     let group: EventLoopGroup
     let pool: IOPool
+    /// Another one, which does nothing and answers for nobody.
+    let idle = IOPool(name: "idle", threads: 1)
     let probe: LivenessProbe
     let release = Flag()
 
@@ -220,7 +222,7 @@ private func pause() {
       group = try EventLoopGroup(count: 1, name: "test")
       let clock = clock
       pool = IOPool(name: "io", threads: 2) { UInt64(clock.value) }
-      probe = LivenessProbe(loops: group.loops, pool: pool)
+      probe = LivenessProbe(loops: group.loops, pools: [idle, pool])
     }
 
     /// Asks until the loop has answered the question before, so that what is said is said of the pool.

@@ -40,7 +40,7 @@ public enum CoordinatorProcess {
     host.status("reads the metadata log")
     try server.start(listener: try host.listener("control"))
     host.setMetrics { server.collectMetrics($0) }
-    host.waitForStop(probe: LivenessProbe(loops: group.loops, pool: nil))
+    host.waitForStop(probe: LivenessProbe(loops: group.loops))
     host.removeMetrics()
     server.stop()
     group.stop()
