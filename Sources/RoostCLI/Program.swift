@@ -7,12 +7,18 @@ public struct Program: Sendable {
   /// One line that says what it is for.
   public let summary: String
   public let commands: [Command]
+  /// What shell completion offers for the placeholders of operands and values.
+  public let completions: [String: Completion]
 
-  public init(name: String, version: String, summary: String, commands: [Command]) {
+  public init(
+    name: String, version: String, summary: String, commands: [Command],
+    completions: [String: Completion] = [:]
+  ) {
     self.name = name
     self.version = version
     self.summary = summary
     self.commands = commands
+    self.completions = completions
   }
 
   /// What the words ask for.

@@ -19,15 +19,17 @@ enum Bootstrap {
   /// A client for the cluster that the options name, or the one that runs here. `notice` says on standard error what it
   /// repeats; `timeoutMillis`: how long one operation may take where that is not to be the client's own.
   static func client(
-    _ arguments: Arguments, notice: RetryNotice = RetryNotice(), timeoutMillis: Int64? = nil
+    _ arguments: Arguments, notice: RetryNotice? = RetryNotice(), timeoutMillis: Int64? = nil
   ) throws -> Client {
     var configuration = ClientConfiguration(bootstrapServers: try servers(arguments))
     // A person waits: long enough for a broker that is starting, no longer.
     configuration.bootstrapTimeoutMillis = 3_000
     if let timeoutMillis {
       configuration.apiTimeoutMillis = min(configuration.apiTimeoutMillis, timeoutMillis)
+      configuration.connectTimeoutMillis = min(configuration.connectTimeoutMillis, timeoutMillis)
+      configuration.requestTimeoutMillis = min(configuration.requestTimeoutMillis, timeoutMillis)
     }
-    configuration.onRetry = { notice.note($0) }
+    if let notice { configuration.onRetry = { notice.note($0) } }
     return try Client(configuration)
   }
 

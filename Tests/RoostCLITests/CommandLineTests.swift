@@ -96,6 +96,49 @@ import Testing
     }
   }
 
+  /// What a shell could take for something else: quotes, brackets, colons.
+  static let odd = Program(
+    name: "odd", version: "1", summary: "Tests",
+    commands: [
+      Command(
+        "group do", summary: "It's [done]: now", operands: ["FILE", "[NAME...]"],
+        options: [
+          .init("mode", short: "m", value: "a|b", help: "Kafka's [mode]: a or b"),
+          .init("many", value: "K=V", isRepeatable: true, help: "Many"),
+        ]
+      ) { _ in },
+      Command("run", summary: "Run") { _ in },
+    ],
+    completions: ["FILE": .files([".x", ".y"]), "NAME": .names("things")])
+
+  @Test func completionComesFromTheTable() {
+    #expect(Self.odd.next(after: []).map(\.word) == ["group", "run"])
+    #expect(Self.odd.next(after: ["group"]).map(\.summary) == ["It's [done]: now"])
+    #expect(Self.odd.next(after: ["run"]).isEmpty)
+    #expect(Self.odd.groups == [[], ["group"]])
+    #expect(Self.odd.completion(of: "[NAME...]") == .names("things"))
+    #expect(Self.odd.completion(of: "a|b") == .words(["a", "b"]))
+    #expect(Self.odd.completion(of: "K=V") == nil)
+  }
+
+  @Test(arguments: [
+    (Shell.bash, "    'group do --mode'|'group do -m') echo 'words a b' ;;\n"),
+    (.bash, "    'group do --many') echo 'any' ;;\n"),
+    (.bash, "    'group do 0') echo 'files .x .y' ;;\n"),
+    (.bash, "    'group do '*) echo 'names things' ;;\n"),
+    (.bash, "    'run') echo '--help' ;;\n"),
+    (.zsh, #"'(--mode -m)-m+[Kafka'\''s \[mode\]\: a or b]:a|b:(a b)'"#),
+    (.zsh, "'*--many=[Many]:K=V: '"), (.zsh, #"'1:FILE:_files -g "*(.x|.y)"'"#),
+    (.zsh, #"'*:\[NAME...\]: _odd_names things'"#), (.zsh, #"'do:It'\''s [done]: now'"#),
+    (.fish, #"-n '__odd_needs group' -a 'do' -d 'It\'s [done]: now'"#),
+    (.fish, "-n '__odd_at group do' -l 'mode' -s 'm' -x -a 'a b' -d"),
+    (.fish, "-n '__odd_at group do' -a '(__odd_names things)'\n"),
+  ])
+  func aScriptSaysWhatTheTableSays(shell: Shell, text: String) {
+    let script = Self.odd.completion(for: shell)
+    #expect(script.contains(text), "\(script)")
+  }
+
   @Test func tablesAlign() {
     var table = Table("NAME", ">COUNT", "NOTE")
     table.add("a", "1", "")

@@ -7,6 +7,10 @@ enum Commands {
     topicCreate, topicList, topicDescribe, topicDelete, produce, consume,
     specCheck,
     specSchema,
-    pluginInspect,
+    pluginInspect, completion,
   ]
+
+  static let program = Program(
+    name: "roost", version: "0.1.0", summary: "Kafka as a native Linux system", commands: all,
+    completions: completions)
 }
