@@ -22,6 +22,8 @@ public enum Limits {
   /// A process that was never ready is given up after so many starts.
   public static let firstStartsMax = 5
 
+  /// A Unix socket's path (sun_path with its zero, unix(7)).
+  public static let socketPathBytesMax = 107
   /// Processes of one cluster on one host.
   public static let processesMax = 256
   /// Connections to the control socket.

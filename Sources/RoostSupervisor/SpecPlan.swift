@@ -33,12 +33,27 @@ extension ClusterPlan {
       throw RoostError(
         .invalid, "\(spec.file) has no coordinator and no broker for the host \(host)")
     }
+    try checkSockets()
     guard processes.count <= Limits.processesMax else {
       throw RoostError(
         .limit,
         "\(spec.file) has \(processes.count) processes for the host \(host); the limit is \(Limits.processesMax)"
       )
     }
+  }
+
+  /// Every Unix socket's path fits, before anything is started.
+  private func checkSockets() throws(RoostError) {
+    var paths = [directories.notifySocket, directories.controlSocket]
+    for case .unix(let path) in processes.flatMap(\.listeners).map(\.address) { paths.append(path) }
+    guard let longest = paths.max(by: { $0.utf8.count < $1.utf8.count }),
+      longest.utf8.count > Limits.socketPathBytesMax
+    else { return }
+    throw RoostError(
+      .invalid,
+      "the runtime directory \(directories.runtime) is too long: a Unix socket's path has room for"
+        + " \(Limits.socketPathBytesMax) bytes and \(longest) needs \(longest.utf8.count);"
+        + " name a shorter one with --runtime, or with directories.runtime in the spec")
   }
 
   /// Where it serves, and what to type next.
