@@ -3,7 +3,7 @@ public import RoostSystem
 
 /// A disk over another one, some of whose writes wait until they are told to go on, or fail.
 ///
-/// It chooses by the end of a file's path. Thread-safe; a write that is held blocks its thread and nobody else's.
+/// It can also write down what is asked of it. It chooses by the end of a file's path. Thread-safe; a write that is held blocks its thread and nobody else's.
 public final class GatedDisk: Disk, @unchecked Sendable {
   // Unchecked: everything mutable is touched under `monitor` alone.
   private let base: any Disk
@@ -12,6 +12,7 @@ public final class GatedDisk: Disk, @unchecked Sendable {
   private var waiting = 0
   private var failing: String?
   private var failingErrno: Int32 = 0
+  private var calls: [String]?
 
   public init(over base: any Disk) { self.base = base }
 
@@ -39,7 +40,22 @@ public final class GatedDisk: Disk, @unchecked Sendable {
     }
   }
 
+  /// What was asked of the disk while `body` ran: "open t.log", by the last part of the path.
+  public func calls(during body: () throws -> Void) rethrows -> [String] {
+    monitor.withLock { calls = [] }
+    defer { monitor.withLock { calls = nil } }
+    try body()
+    return monitor.withLock { calls ?? [] }
+  }
+
+  fileprivate func note(_ call: String, _ path: String) {
+    monitor.withLock {
+      calls?.append("\(call) \(path.split(separator: "/").last ?? "")")
+    }
+  }
+
   fileprivate func pass(_ path: String, isWrite: Bool) throws(RoostError) {
+    note(isWrite ? "write" : "sync", path)
     let failure: Int32? = monitor.withLock {
       if isWrite, let suffix = held, path.hasSuffix(suffix) {
         waiting += 1
@@ -58,7 +74,8 @@ public final class GatedDisk: Disk, @unchecked Sendable {
   // MARK: Disk
 
   public func open(_ path: String, _ mode: DiskOpenMode) throws(RoostError) -> any DiskFile {
-    GatedFile(disk: self, base: try base.open(path, mode), path: path)
+    note("open", path)
+    return GatedFile(disk: self, base: try base.open(path, mode), path: path)
   }
 
   public func list(_ directory: String) throws(RoostError) -> [String] { try base.list(directory) }
@@ -66,13 +83,19 @@ public final class GatedDisk: Disk, @unchecked Sendable {
   public func makeDirectory(_ path: String) throws(RoostError) { try base.makeDirectory(path) }
 
   public func rename(_ from: String, to: String) throws(RoostError) {
+    note("rename", to)
     try base.rename(from, to: to)
   }
 
   @discardableResult
   public func remove(_ path: String) throws(RoostError) -> Bool { try base.remove(path) }
   public func removeDirectory(_ path: String) throws(RoostError) { try base.removeDirectory(path) }
-  public func syncDirectory(_ path: String) throws(RoostError) { try base.syncDirectory(path) }
+
+  public func syncDirectory(_ path: String) throws(RoostError) {
+    note("sync", path)
+    try base.syncDirectory(path)
+  }
+
   public func lock(_ path: String) throws(RoostError) -> (any DiskLock)? { try base.lock(path) }
 }
 
@@ -108,13 +131,23 @@ private final class GatedFile: DiskFile {
     try base.write(parts, at: position)
   }
 
-  func truncate(to size: Int) throws(RoostError) { try base.truncate(to: size) }
-  func allocate(_ range: Range<Int>) throws(RoostError) { try base.allocate(range) }
+  func truncate(to size: Int) throws(RoostError) {
+    disk.note("truncate", path)
+    try base.truncate(to: size)
+  }
+
+  func allocate(_ range: Range<Int>) throws(RoostError) {
+    disk.note("allocate", path)
+    try base.allocate(range)
+  }
 
   func sync() throws(RoostError) {
     try disk.pass(path, isWrite: false)
     try base.sync()
   }
 
-  func map(length: Int) throws(RoostError) -> any DiskMapping { try base.map(length: length) }
+  func map(length: Int) throws(RoostError) -> any DiskMapping {
+    disk.note("map", path)
+    return try base.map(length: length)
+  }
 }

@@ -263,9 +263,19 @@ struct LogLoader {
     index == segments.count - 1 || segments[index + 1].baseOffset > recoveryPointCheckpoint
   }
 
+  /// A segment that was flushed to its end before it was sealed is not walked, but its indexes may not have been cut to
+  /// their entries; there is at most one.
+  private func trimSealed() throws(RoostError) {
+    for (segment, next) in zip(segments, segments.dropFirst())
+    where next.baseOffset == recoveryPointCheckpoint && segment.size > 0 {
+      try segment.trim()
+    }
+  }
+
   /// Walks what was not flushed, if the last stop was not clean; the end of the log.
   private mutating func recover() throws(RoostError) -> Int64 {
     if !wasCleanShutdown {
+      try trimSealed()
       var n = segments.indices.first { isUnflushed($0) } ?? segments.count
       while n < segments.count {
         let (cut, next) = try recover(segments[n], isDurable: false)

@@ -207,8 +207,14 @@ final class LogSegment: @unchecked Sendable {
     bytesSinceIndexEntry = 0
   }
 
-  /// The segment takes no more: its largest timestamp goes to the index, and the indexes are cut to their entries.
+  /// The segment takes no more and its files are left as they shall stay.
   func close() throws(RoostError) {
+    try seal()
+    try trim()
+  }
+
+  /// The segment takes no more: its largest timestamp goes to the index. `trim` is to follow, on a thread that may wait.
+  func seal() throws(RoostError) {
     if size > 0 {
       if let appendedMaxTimestamp {
         try timeIndex.append(appendedMaxTimestamp)
@@ -216,9 +222,13 @@ final class LogSegment: @unchecked Sendable {
         try timeIndex.append(try findMaxTimestamp(size: size))
       }
     }
+    openFile = nil
+  }
+
+  /// Cuts the indexes to their entries. It may come at any time: an index that gets more entries grows again.
+  func trim() throws(RoostError) {
     try offsetIndex.file.trim()
     try timeIndex.file.trim()
-    openFile = nil
   }
 
   /// Makes the records and indexes durable.

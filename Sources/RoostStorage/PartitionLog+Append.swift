@@ -401,7 +401,8 @@ extension PartitionLog {
     return true
   }
 
-  /// Closes the active segment and begins one at the log's end. Under the append lock, with nothing staged.
+  /// Seals the active segment and begins one at the log's end: one new file and an index entry. The rest (indexes cut,
+  /// snapshot written, flush) is left to the next flush. Under the append lock, with nothing staged.
   func roll(now: Int64) throws(RoostError) {
     let old = active
     precondition(old.size == nextPosition)
@@ -412,11 +413,10 @@ extension PartitionLog {
       old.forgetTimestamps()
       return
     }
-    try old.close()
+    try old.seal()
+    untrimmed.append(old)
     producers.setMapEndOffset(nextOffset)
-    if let snapshot = try producers.takeSnapshot(durable: false) {
-      unflushedSnapshots.append(snapshot)
-    }
+    producers.stageSnapshot()
     let new = try makeSegment(at: nextOffset, now: now)
     viewLock.withLock { _ in
       segments.append(new)

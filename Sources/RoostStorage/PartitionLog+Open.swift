@@ -46,10 +46,7 @@ extension PartitionLog {
     try changing { () throws(RoostError) in
       try active.close()
       producers.setMapEndOffset(nextOffset)
-      if let snapshot = try producers.takeSnapshot(durable: false) {
-        unflushedSnapshots.append(snapshot)
-        directoryDirty = true
-      }
+      if producers.stageSnapshot() { directoryDirty = true }
     }
     try flush(now: now)
     appendLock.withLock { _ in

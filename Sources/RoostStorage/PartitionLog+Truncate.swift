@@ -57,6 +57,7 @@ extension PartitionLog {
   }
 
   private func removeFiles(of segment: LogSegment) throws(RoostError) {
+    untrimmed.removeAll { $0 === segment }
     segment.moved(disk: disk, directory: directory, deleted: true)
     for kind in FileKind.allCases {
       try disk.remove(directory + "/" + FileNames.segment(segment.baseOffset, kind))
@@ -67,6 +68,7 @@ extension PartitionLog {
 
   /// Cuts the active segment in front of the batch that holds `offset`.
   private func cut(_ segment: LogSegment, at offset: Int64) throws(RoostError) {
+    untrimmed.removeAll { $0 === segment }
     try segment.offsetIndex.truncate(to: offset)
     try segment.timeIndex.truncate(to: offset)
     try segment.transactionIndex.truncate(to: offset)

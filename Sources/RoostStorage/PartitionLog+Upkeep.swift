@@ -12,7 +12,7 @@ extension PartitionLog {
     try flush(before: nil, now: now)
   }
 
-  /// Makes the segments that take no more appends durable. For after a roll.
+  /// Finishes the segments that take no more appends, and makes them durable. For after a roll.
   public func flushRolled(now: Int64) throws(RoostError) {
     let base = appendLock.withLock { _ in active.baseOffset }
     try flush(before: base, now: now)
@@ -20,7 +20,8 @@ extension PartitionLog {
 
   private struct FlushPlan: Sendable {
     var segments: [LogSegment]
-    var snapshots: [Int64]
+    var untrimmed: [LogSegment]
+    var snapshots: [ProducerStateManager.StagedSnapshot]
     var directory: String
     var syncsDirectory: Bool
     var target: Int64
@@ -36,20 +37,22 @@ extension PartitionLog {
       let target = min(limit ?? nextOffset, nextOffset)
       if target <= flushedUpTo, !directoryDirty { return nil }
       let first = max(0, Self.floor(segments, flushedUpTo))
+      // Those that are only cut were flushed to their end before they were sealed: a cut is made durable, too.
       let touched = segments[first...].filter { $0.baseOffset < target && $0.size > 0 }
+      let cut = untrimmed.filter { segment in !touched.contains { $0 === segment } }
       let plan = FlushPlan(
-        segments: touched, snapshots: unflushedSnapshots, directory: directory,
+        segments: cut + touched, untrimmed: untrimmed, snapshots: producers.staged,
+        directory: directory,
         syncsDirectory: directoryDirty, target: target)
-      unflushedSnapshots = []
+      untrimmed = []
       directoryDirty = false
       return plan
     }
     guard let plan else { return }
     do throws(RoostError) {
+      for segment in plan.untrimmed { try segment.trim() }
       for segment in plan.segments { try Self.sync(segment) }
-      for snapshot in plan.snapshots {
-        try Self.sync(disk, plan.directory + "/" + FileNames.segment(snapshot, .snapshot))
-      }
+      for snapshot in plan.snapshots { try write(snapshot, in: plan.directory) }
       if plan.syncsDirectory {
         for name in [FileNames.leaderEpochCheckpoint, FileNames.partitionMetadata] {
           try Self.sync(disk, plan.directory + "/" + name)
@@ -59,14 +62,35 @@ extension PartitionLog {
       try parent?.sync()
     } catch {
       // The directory may have been renamed meanwhile, with the topic's end: then nobody needs the flush.
-      if offlineReason?.code == .notFound { return }
-      appendLock.withLock { _ in fail(error) }
+      let isGone = appendLock.withLock { _ in
+        if failure?.code == .notFound { return true }
+        fail(error)
+        return false
+      }
+      if isGone { return }
       tellFailure()
       throw error
     }
     appendLock.withLock { _ in
       flushedUpTo = max(flushedUpTo, min(plan.target, nextOffset))
       lastFlushMillis = now
+    }
+  }
+
+  /// Writes a snapshot beside its place, durably, and puts it there unless a truncation or retention came meanwhile: what
+  /// it says would not be true of the log any more, and a later start would believe it.
+  private func write(
+    _ snapshot: ProducerStateManager.StagedSnapshot, in directory: String
+  ) throws(RoostError) {
+    let path = directory + "/" + FileNames.segment(snapshot.offset, .snapshot)
+    let temporary = path + FileNames.temporarySuffix
+    try snapshot.write(disk, temporary)
+    try changing { () throws(RoostError) in
+      guard producers.take(snapshot) else {
+        try disk.remove(temporary)
+        return
+      }
+      try disk.rename(temporary, to: path)
     }
   }
 
@@ -206,6 +230,7 @@ extension PartitionLog {
 
   /// Renames the files of a segment that is no longer in the list; they are removed after `file.delete.delay.ms`.
   func doom(_ segment: LogSegment, now: Int64) throws(RoostError) {
+    untrimmed.removeAll { $0 === segment }
     segment.moved(disk: disk, directory: directory, deleted: true)
     for kind in FileKind.allCases {
       let path = directory + "/" + FileNames.segment(segment.baseOffset, kind)

@@ -8,6 +8,25 @@ enum ProducerSnapshot {
   static let entrySize = 46
   private static let version: Int16 = 1
 
+  /// What a snapshot keeps of a producer.
+  struct Entry: Sendable {
+    fileprivate let producerId: Int64
+    fileprivate let epoch: Int16
+    fileprivate let lastBatch: ProducerState.Batch
+    fileprivate let lastTimestamp: Int64
+    fileprivate let coordinatorEpoch: Int32
+    fileprivate let transactionFirstOffset: Int64
+
+    init(_ state: ProducerState) {
+      producerId = state.producerId
+      epoch = state.epoch
+      lastBatch = state.lastBatch ?? ProducerState.Batch()
+      lastTimestamp = state.lastTimestamp
+      coordinatorEpoch = state.coordinatorEpoch
+      transactionFirstOffset = state.transactionFirstOffset
+    }
+  }
+
   /// Nil for bytes that are damaged or of another version.
   static func decode(_ bytes: [UInt8]) -> [ProducerState]? {
     bytes.withUnsafeBytes { raw -> [ProducerState]? in
@@ -39,25 +58,25 @@ enum ProducerSnapshot {
     }
   }
 
-  static func encode(_ states: [ProducerState]) -> [UInt8] {
+  /// By producer id, in whatever order they come.
+  static func encode(_ entries: [Entry]) -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(headerSize + states.count * entrySize)
+    bytes.reserveCapacity(headerSize + entries.count * entrySize)
     func put<T: FixedWidthInteger>(_ value: T) {
       withUnsafeBytes(of: value.bigEndian) { bytes += $0 }
     }
     put(version)
     put(UInt32(0))
-    put(Int32(states.count))
-    for state in states {
-      let batch = state.lastBatch ?? ProducerState.Batch()
-      put(state.producerId)
-      put(state.epoch)
-      put(batch.lastSequence)
-      put(batch.lastOffset)
-      put(batch.offsetDelta)
-      put(state.lastTimestamp)
-      put(state.coordinatorEpoch)
-      put(state.transactionFirstOffset)
+    put(Int32(entries.count))
+    for entry in entries.sorted(by: { $0.producerId < $1.producerId }) {
+      put(entry.producerId)
+      put(entry.epoch)
+      put(entry.lastBatch.lastSequence)
+      put(entry.lastBatch.lastOffset)
+      put(entry.lastBatch.offsetDelta)
+      put(entry.lastTimestamp)
+      put(entry.coordinatorEpoch)
+      put(entry.transactionFirstOffset)
     }
     let crc = bytes.withUnsafeBytes {
       CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[6...]))

@@ -46,8 +46,24 @@ final class ProducerStateManager {
   /// The state is that of the log up to here.
   private(set) var mapEndOffset: Int64 = 0
   private(set) var lastSnapshotOffset: Int64 = 0
-  /// The offsets of the snapshot files, ascending.
+  /// The offsets of the snapshots, ascending: files, and what is staged.
   private(set) var snapshots: [Int64] = []
+  /// Snapshots whose files are to be written by the next flush.
+  private(set) var staged: [StagedSnapshot] = []
+  private var stagedCount = 0
+  /// The producers as of an offset, on their way to a file.
+  struct StagedSnapshot: Sendable {
+    let offset: Int64
+    /// Tells it from another one of that offset.
+    fileprivate let number: Int
+    fileprivate let entries: [ProducerSnapshot.Entry]
+
+    /// Makes the file, durably. Any thread.
+    func write(_ disk: any Disk, _ path: String) throws(RoostError) {
+      try ProducerStateManager.write(entries, disk, path, durable: true)
+    }
+  }
+
   /// The producer of the last batch: batches of one come in runs.
   private var recent: ProducerState?
 
@@ -222,31 +238,65 @@ final class ProducerStateManager {
   }
 
   func removeSnapshot(_ offset: Int64) throws(RoostError) {
-    snapshots.removeAll { $0 == offset }
+    forgetSnapshot(offset)
     try disk.remove(path(offset))
   }
 
-  /// The snapshot's file has been renamed or removed by somebody else.
-  func forgetSnapshot(_ offset: Int64) { snapshots.removeAll { $0 == offset } }
+  /// The snapshot's file has been renamed or removed by somebody else; one that is staged is not wanted any more.
+  func forgetSnapshot(_ offset: Int64) {
+    snapshots.removeAll { $0 == offset }
+    staged.removeAll { $0.offset == offset }
+  }
 
-  /// Writes the state as of `mapEndOffset`, unless there is a snapshot of it. The offset of the new file.
+  /// Notes the state as of `mapEndOffset`, unless there is a snapshot of it; no I/O. False: there was one.
   @discardableResult
-  func takeSnapshot(durable: Bool) throws(RoostError) -> Int64? {
-    guard mapEndOffset > lastSnapshotOffset else { return nil }
-    let states = producers.values.sorted { $0.producerId < $1.producerId }
-    let bytes = ProducerSnapshot.encode(states)
-    let file = try disk.open(path(mapEndOffset), .replace)
+  func stageSnapshot() -> Bool {
+    guard mapEndOffset > lastSnapshotOffset else { return false }
+    stagedCount += 1
+    staged.append(
+      StagedSnapshot(
+        offset: mapEndOffset, number: stagedCount,
+        entries: producers.values.map { ProducerSnapshot.Entry($0) }))
+    tookSnapshot()
+    return true
+  }
+
+  /// The snapshot's file is there. False: it is not wanted any more.
+  func take(_ snapshot: StagedSnapshot) -> Bool {
+    guard let at = staged.firstIndex(where: { $0.number == snapshot.number }) else { return false }
+    staged.remove(at: at)
+    return true
+  }
+
+  private func tookSnapshot() {
+    if !snapshots.contains(mapEndOffset) {
+      snapshots.append(mapEndOffset)
+      snapshots.sort()
+    }
+    lastSnapshotOffset = mapEndOffset
+  }
+
+  fileprivate static func write(
+    _ entries: [ProducerSnapshot.Entry], _ disk: any Disk, _ path: String, durable: Bool
+  ) throws(RoostError) {
+    let bytes = ProducerSnapshot.encode(entries)
+    let file = try disk.open(path, .replace)
     var failure: RoostError?
     bytes.withUnsafeBytes { raw in
       do throws(RoostError) { try file.write(raw, at: 0) } catch { failure = error }
     }
     if let failure { throw failure }
     if durable { try file.sync() }
-    if !snapshots.contains(mapEndOffset) {
-      snapshots.append(mapEndOffset)
-      snapshots.sort()
-    }
-    lastSnapshotOffset = mapEndOffset
+  }
+
+  /// Writes the state as of `mapEndOffset`, unless there is a snapshot of it. The offset of the new file.
+  @discardableResult
+  func takeSnapshot(durable: Bool) throws(RoostError) -> Int64? {
+    guard mapEndOffset > lastSnapshotOffset else { return nil }
+    try Self.write(
+      producers.values.map { ProducerSnapshot.Entry($0) }, disk, path(mapEndOffset),
+      durable: durable)
+    tookSnapshot()
     return mapEndOffset
   }
 
@@ -265,7 +315,12 @@ final class ProducerStateManager {
     if endOffset == mapEndOffset { return }
     clear()
     while let offset = snapshots.last {
-      let bytes = try TextFile.readBytes(disk, path(offset), limit: Limits.snapshotBytes)
+      let bytes =
+        if let unwritten = staged.last(where: { $0.offset == offset }) {
+          ProducerSnapshot.encode(unwritten.entries)
+        } else {
+          try TextFile.readBytes(disk, path(offset), limit: Limits.snapshotBytes)
+        }
       guard let bytes, let states = ProducerSnapshot.decode(bytes) else {
         try removeSnapshot(offset)
         continue

@@ -150,6 +150,9 @@ public final class File: DiskFile {
     let base = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
     let number = errno
     guard let base, base != MAP_FAILED else { throw failure("map", number) }
+    // A first touch would read ahead, into a file that is mostly a hole yet: megabytes of zeros on some disks. Where the
+    // advice is not taken, that is all.
+    _ = madvise(base, length, MADV_RANDOM)
     return FileMapping(UnsafeMutableRawBufferPointer(start: base, count: length))
   }
 
