@@ -7,10 +7,16 @@ protocol ApiHandler {
   associatedtype Request: WireMessage
   /// What is served.
   static var versions: ClosedRange<Int16> { get }
-  /// Bytes that a request of this size may take while it is worked on, said before it is decoded.
-  static func memoryEstimate(frameBytes: Int) -> Int
+  /// Elements of its arrays that a request may have; one with more closes its connection before it is decoded.
+  static var elementsMax: Int { get }
+  /// Where its arrays are.
+  static func shape(_ version: Int16) -> RequestShape
   /// On the connection's loop. Answers `call` now or later.
   static func handle(_ request: Request, _ call: Call, _ broker: Broker)
+}
+
+extension ApiHandler {
+  static var elementsMax: Int { Limits.requestElementsMax }
 }
 
 /// The APIs that are offered: only what works, with the two exceptions that clients need (README, "Offered").
@@ -20,7 +26,8 @@ enum ApiTable {
   struct Entry {
     let api: ApiKey
     let versions: ClosedRange<Int16>
-    let memoryEstimate: (_ frameBytes: Int) -> Int
+    let elementsMax: Int
+    let shape: (_ version: Int16) -> RequestShape
     let serve: Serve
   }
 
@@ -71,7 +78,7 @@ enum ApiTable {
     _ api: ApiKey, _ handler: Handler.Type
   ) -> Entry {
     Entry(
-      api: api, versions: Handler.versions, memoryEstimate: Handler.memoryEstimate,
+      api: api, versions: Handler.versions, elementsMax: Handler.elementsMax, shape: Handler.shape,
       serve: { (request: InboundRequest, broker: Broker) throws(WireError) in
         let body = try request.decode(Handler.Request.self)
         Handler.handle(body, Call(request, log: broker.log), broker)

@@ -1,7 +1,11 @@
 /// Every bound of the broker that is not a Kafka setting, in one place. Kafka's own settings are in `BrokerSettings`.
 enum Limits {
-  /// What one request may take while it is worked on, as its handler estimates it before it decodes.
-  static let requestWorkBytesMax = 1 << 30
+  /// Bytes of a request other than Produce (which is not decoded but walked in its frame); a longer one closes its
+  /// connection, also where `socket.request.max.bytes` lets it in. Strings take up to three times their bytes.
+  static let requestBytesMax = 16 << 20
+  /// Elements of the arrays of a request other than Produce, Fetch and FindCoordinator; one with more closes its
+  /// connection. An element takes up to some 300 bytes while its request is worked on, whatever its size on the wire.
+  static let requestElementsMax = 100_000
   /// Partitions that one Produce request may name; more is refused as malformed. Bounds the work of one request.
   static let producePartitionsMax = 100_000
   /// Partitions that one Fetch request may name or forget, and of one fetch session; more is INVALID_REQUEST.

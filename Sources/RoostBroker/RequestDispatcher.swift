@@ -37,15 +37,12 @@ final class RequestDispatcher: RequestHandler {
       if request.apiKey == ApiKey.produce.rawValue { return try lane.take(request) }
       broker.metrics.addRequest(request.apiKey)
       if lane.hasWork { lane.flush() }
+      guard request.body.count <= Limits.requestBytesMax else { return refuseLength(request) }
       if request.apiKey == ApiKey.apiVersions.rawValue { return try apiVersions(request) }
       guard let entry = ApiTable.find(request.apiKey) else {
         return request.slot.close("the API key \(request.apiKey) is not served")
       }
-      guard entry.memoryEstimate(request.body.count) <= Limits.requestWorkBytesMax else {
-        return request.slot.close(
-          "a request of \(request.body.count) bytes for \(entry.api.name) is too large to be worked on"
-        )
-      }
+      guard try admit(request, entry) else { return }
       try entry.serve(request, broker)
     } catch {
       request.slot.close(
@@ -57,6 +54,28 @@ final class RequestDispatcher: RequestHandler {
   func batchEnded(_ connection: Connection) {
     let lane = lane(connection.loop)
     if lane.hasWork { lane.flush() }
+  }
+
+  /// What decoding a request takes is bounded before it begins.
+  private func admit(
+    _ request: InboundRequest, _ entry: ApiTable.Entry
+  ) throws(WireError) -> Bool {
+    let limit = entry.elementsMax
+    // Most are so short that they need no look.
+    guard request.body.count > limit,
+      try entry.shape(request.apiVersion).hasElements(above: limit, in: request.body)
+    else { return true }
+    request.slot.close(
+      "a request of \(entry.api.name) names more than \(limit) topics, partitions, keys and the like; "
+        + "the client is to ask in several requests")
+    return false
+  }
+
+  private func refuseLength(_ request: InboundRequest) {
+    let name = ApiKey(rawValue: request.apiKey)?.name ?? "key \(request.apiKey)"
+    request.slot.close(
+      "a request of \(name) has \(request.body.count) bytes; but for Produce, \(Limits.requestBytesMax) are "
+        + "served: the client is to ask in several requests")
   }
 
   private func apiVersions(_ request: InboundRequest) throws(WireError) {

@@ -5,7 +5,11 @@ internal import RoostMetadata
 enum ApiVersionsHandler: ApiHandler {
   typealias Request = ApiVersionsRequest
   static let versions: ClosedRange<Int16> = 0...4
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 2048 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 3,
+      [])
+  }
 
   static func handle(_ request: ApiVersionsRequest, _ call: Call, _ broker: Broker) {
     var response = ApiVersionsResponse()

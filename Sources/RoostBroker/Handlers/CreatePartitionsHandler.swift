@@ -6,7 +6,11 @@ internal import RoostMetadata
 enum CreatePartitionsHandler: ApiHandler {
   typealias Request = CreatePartitionsRequest
   static let versions: ClosedRange<Int16> = 0...3
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 2,
+      [.array([.string, .fixed(4), .array([.int32s])])])
+  }
 
   static func handle(_ request: CreatePartitionsRequest, _ call: Call, _ broker: Broker) {
     let deadline = Deadline(afterMillis: Int64(request.timeoutMs))

@@ -6,8 +6,15 @@ internal import RoostMetadata
 enum CreateTopicsHandler: ApiHandler {
   typealias Request = CreateTopicsRequest
   static let versions: ClosedRange<Int16> = 2...7
-  /// The answer lists every setting of every topic.
-  static func memoryEstimate(frameBytes: Int) -> Int { 32 * frameBytes + 8 * 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 5,
+      [
+        .array([
+          .string, .fixed(6), .array([.fixed(4), .int32s]), .array([.string, .string]),
+        ])
+      ])
+  }
 
   /// The coordinator is asked in the version whose answer has the most.
   private static let forwardVersion: Int16 = 7

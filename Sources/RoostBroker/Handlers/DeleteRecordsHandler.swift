@@ -6,7 +6,11 @@ internal import RoostStorage
 enum DeleteRecordsHandler: ApiHandler {
   typealias Request = DeleteRecordsRequest
   static let versions: ClosedRange<Int16> = 0...2
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 2,
+      [.array([.string, .array([.fixed(12)])])])
+  }
 
   /// Up to the high watermark.
   private static let everything: Int64 = -1

@@ -6,7 +6,11 @@ internal import RoostMetadata
 enum DeleteTopicsHandler: ApiHandler {
   typealias Request = DeleteTopicsRequest
   static let versions: ClosedRange<Int16> = 1...6
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 4,
+      version >= firstWithIds ? [.array([.string, .fixed(16)])] : [.strings])
+  }
 
   private static let firstWithIds: Int16 = 6
 

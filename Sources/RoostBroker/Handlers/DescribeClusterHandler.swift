@@ -6,7 +6,11 @@ internal import RoostMetadata
 enum DescribeClusterHandler: ApiHandler {
   typealias Request = DescribeClusterRequest
   static let versions: ClosedRange<Int16> = 0...2
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 4 * 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: true,
+      [])
+  }
 
   private static let brokers: Int8 = 1
   private static let controllers: Int8 = 2

@@ -8,8 +8,11 @@ internal import RoostMetadata
 enum DescribeConfigsHandler: ApiHandler {
   typealias Request = DescribeConfigsRequest
   static let versions: ClosedRange<Int16> = 1...4
-  /// Some 340 keys per resource.
-  static func memoryEstimate(frameBytes: Int) -> Int { 16 * frameBytes + 128 * 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 4,
+      [.array([.fixed(1), .string, .strings])])
+  }
 
   private typealias Answer = DescribeConfigsResponse.DescribeConfigsResult
   private typealias Entry = DescribeConfigsResponse.DescribeConfigsResourceResult

@@ -6,7 +6,11 @@ internal import RoostMetadata
 enum DescribeTopicPartitionsHandler: ApiHandler {
   typealias Request = DescribeTopicPartitionsRequest
   static let versions: ClosedRange<Int16> = 0...0
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 256 * 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: true,
+      [.array([.string])])
+  }
 
   /// Kafka's max.request.partition.size.limit.
   private static let partitionsMax = 2_000

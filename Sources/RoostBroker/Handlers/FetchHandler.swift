@@ -6,8 +6,21 @@ internal import RoostSystem
 enum FetchHandler: ApiHandler {
   typealias Request = FetchRequest
   static let versions: ClosedRange<Int16> = 4...18
-  /// The records are sent from the page cache and cost no memory.
-  static func memoryEstimate(frameBytes: Int) -> Int { 6 * frameBytes + 4 * 1024 }
+  /// Twice as many, so that what is named and what is forgotten are each refused by the error of their own.
+  static let elementsMax = 2 * Limits.fetchPartitionsMax
+  static func shape(_ version: Int16) -> RequestShape {
+    var partition = 16
+    if version >= 5 { partition += 8 }
+    if version >= 9 { partition += 4 }
+    if version >= 12 { partition += 4 }
+    let topic = version >= firstWithTopicIds ? BodyField.fixed(16) : .string
+    return RequestShape(
+      isFlexible: version >= 12,
+      [
+        .fixed((version >= firstWithReplicaState ? 0 : 4) + 13 + (version >= 7 ? 8 : 0)),
+        .array([topic, .array([.fixed(partition)])]),
+      ] + (version >= 7 ? [.array([topic, .int32s])] : []))
+  }
 
   private static let firstWithTopicIds: Int16 = 13
   private static let firstWithReplicaState: Int16 = 15

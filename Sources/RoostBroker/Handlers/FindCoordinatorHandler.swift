@@ -6,7 +6,12 @@ internal import RoostMessages
 enum FindCoordinatorHandler: ApiHandler {
   typealias Request = FindCoordinatorRequest
   static let versions: ClosedRange<Int16> = 0...6
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static let elementsMax = Limits.coordinatorKeysMax
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 3,
+      version >= firstWithKeys ? [.fixed(1), .strings] : [])
+  }
 
   private static let firstWithKeys: Int16 = 4
   private static let shareKeyVersion: Int16 = 6
@@ -15,10 +20,6 @@ enum FindCoordinatorHandler: ApiHandler {
   static func handle(_ request: FindCoordinatorRequest, _ call: Call, _ broker: Broker) {
     var response = FindCoordinatorResponse()
     if call.version >= firstWithKeys {
-      guard request.coordinatorKeys.count <= Limits.coordinatorKeysMax else {
-        return call.close(
-          "a FindCoordinator request names more than \(Limits.coordinatorKeysMax) keys")
-      }
       response.coordinators = request.coordinatorKeys.map { key in
         let error = verdict(key, type: request.keyType, version: call.version)
         var answer = FindCoordinatorResponse.Coordinator()

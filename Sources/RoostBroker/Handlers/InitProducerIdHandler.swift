@@ -5,7 +5,11 @@ internal import RoostMessages
 enum InitProducerIdHandler: ApiHandler {
   typealias Request = InitProducerIdRequest
   static let versions: ClosedRange<Int16> = 0...5
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 256 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 2,
+      [])
+  }
 
   static func handle(_ request: InitProducerIdRequest, _ call: Call, _ broker: Broker) {
     if let id = request.transactionalId {

@@ -6,7 +6,14 @@ internal import RoostStorage
 enum ListOffsetsHandler: ApiHandler {
   typealias Request = ListOffsetsRequest
   static let versions: ClosedRange<Int16> = 1...11
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 6,
+      [
+        .fixed(version >= 2 ? 5 : 4),
+        .array([.string, .array([.fixed(version >= 4 ? 16 : 12)])]),
+      ])
+  }
 
   /// Timestamps that are none (KIP-734, KIP-405, KIP-1005, KIP-1023), and the version that brought them.
   private enum Special {

@@ -6,8 +6,11 @@ internal import RoostMetadata
 enum MetadataHandler: ApiHandler {
   typealias Request = MetadataRequest
   static let versions: ClosedRange<Int16> = 0...13
-  /// The answer to "all topics" grows with the cluster, not with the request.
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 64 * 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 9,
+      version >= 10 ? [.array([.fixed(16), .string])] : [.array([.string])])
+  }
 
   static func handle(_ request: MetadataRequest, _ call: Call, _ broker: Broker) {
     let image = broker.metadata.image

@@ -6,7 +6,13 @@ internal import RoostStorage
 enum OffsetForLeaderEpochHandler: ApiHandler {
   typealias Request = OffsetForLeaderEpochRequest
   static let versions: ClosedRange<Int16> = 2...4
-  static func memoryEstimate(frameBytes: Int) -> Int { 2 * frameBytes + 1024 }
+  static func shape(_ version: Int16) -> RequestShape {
+    RequestShape(
+      isFlexible: version >= 4,
+      [
+        .fixed(version >= 3 ? 4 : 0), .array([.string, .array([.fixed(12)])]),
+      ])
+  }
 
   static func handle(_ request: OffsetForLeaderEpochRequest, _ call: Call, _ broker: Broker) {
     var response = OffsetForLeaderEpochResponse()

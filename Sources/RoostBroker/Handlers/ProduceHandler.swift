@@ -8,7 +8,4 @@ enum ProduceHandler {
   /// What ApiVersions says: librdkafka drops compression unless it finds version 0 (KIP-896). Versions 0 to 2 close the
   /// connection when they are used, as in Kafka.
   static let advertised: ClosedRange<Int16> = 0...13
-  /// Batches are written from the frame; most requests take nothing more. Frames are bounded by
-  /// socket.request.max.bytes, so this is never too much.
-  static func memoryEstimate(frameBytes: Int) -> Int { frameBytes + 1024 }
 }
