@@ -176,7 +176,7 @@ module(
     "RoostMessagesPrivate",
     "RoostNetwork", "RoostRecords", "RoostCompression", "CRoostPlugin", "CRoostLinux",
     "RoostModuleKit", "CRoostModule",
-  ])
+  ], testing: ["RoostPluginKit"])
 module("RoostCLI", ["RoostBase", "RoostSystem"])
 module("RoostSpec", ["RoostBase", "CYAML"])
 module(

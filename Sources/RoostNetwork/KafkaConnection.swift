@@ -58,6 +58,8 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
   private var isAgainQueued = false
   private var hasUnread = false
   private var isPeerDone = false
+  /// Whether anybody was ever at the other end. On the loop.
+  public private(set) var wasOpen = false
   private var isReading = false
 
   /// Begins to connect. `onClose` is called once, on the loop, when the connection breaks or cannot be made, or with
@@ -166,7 +168,8 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
     _ apiKey: Int16, _ version: Int16, isFlexible: Bool,
     _ encode: (inout WireWriter) throws(WireError) -> Void
   ) throws(WireError) -> (OutputBlock, Int32) {
-    let correlationId = nextCorrelation.add(1, ordering: .relaxed).oldValue
+    // A connection may live long enough to use every number.
+    let correlationId = nextCorrelation.wrappingAdd(1, ordering: .relaxed).oldValue
     let block = OutputBlock()
     let clientId = settings.clientId
     try block.appendFrame { (writer: inout WireWriter) throws(WireError) in
@@ -310,6 +313,7 @@ public final class KafkaConnection: EventSource, @unchecked Sendable {
       }
     }
     state = .open(SocketStream(descriptor))
+    wasOpen = true
     flush()
   }
 

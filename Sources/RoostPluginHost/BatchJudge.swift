@@ -142,6 +142,7 @@ public final class BatchJudge {
     guard let call = instance.library.plugin.pointee.partitioner?.pointee.partition else {
       throw RoostError(.invalid, "the plugin is no partitioner")
     }
+    guard !available.isEmpty else { throw RoostError(.invalid, "there is no partition to choose") }
     defer { finish() }
     let batch = try open(bytes)
     guard !batch.header.hasProducerId else {

@@ -174,7 +174,9 @@ private let judgeBatch:
       else { throw PluginError("this plugin is no interceptor") }
       let count = batch.pointee.record_count
       try interceptor.produce(ProduceBatch(raw: batch)) { index, verdict throws(PluginError) in
-        precondition(index >= 0 && index < count, "a verdict on a record that is not there")
+        guard index >= 0, index < count else {
+          throw PluginError("it gave a verdict on record \(index) of \(count)")
+        }
         let address = UnsafeMutableRawPointer(verdicts) + index * stride
         let slot = address.assumingMemoryBound(to: roost_verdict.self)
         switch verdict {

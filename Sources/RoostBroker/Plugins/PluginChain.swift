@@ -158,8 +158,9 @@ private final class Interception {
         .decided(
           .reject(
             .invalidRecord,
-            message: "Plugin \(entry.plugin): \(response.message ?? "the batch is refused")."))
-      default: self.failed(n, entry, response.message ?? "it gave no reason")
+            message: "Plugin \(entry.plugin): "
+              + "\(Self.line(response.message) ?? "the batch is refused")."))
+      default: self.failed(n, entry, Self.line(response.message) ?? "it gave no reason")
       }
     }
   }
@@ -170,25 +171,36 @@ private final class Interception {
       Self.keepsIdentity(original, made)
     }
     guard changed else {
-      return failed(n, entry, "its batch has another producer or covers other offsets")
+      return failed(
+        n, entry, "its batch has another producer or codec, or covers other offsets")
     }
     return .going(Array(made))
   }
 
-  /// What a plugin must leave as it was: who sent the batch, its sequence numbers, and the offsets it covers.
+  /// What a plugin must leave as it was: who sent the batch, its sequence numbers, the offsets it covers, and the codec,
+  /// which the topic may prescribe (a batch without records has none).
   private static func keepsIdentity(
     _ old: UnsafeRawBufferPointer, _ new: UnsafeRawBufferPointer
   ) -> Bool {
     guard let a = RecordBatchHeader(old), let b = RecordBatchHeader(new) else { return false }
     return b.totalSize == new.count && b.magic == 2 && a.producerId == b.producerId
       && a.producerEpoch == b.producerEpoch && a.baseSequence == b.baseSequence
-      && a.lastOffsetDelta == b.lastOffsetDelta && a.attributes.isControl == b.attributes.isControl
+      && a.lastOffsetDelta == b.lastOffsetDelta
+      && b.attributes.codec == (b.recordCount == 0 ? 0 : a.attributes.codec)
+      && a.attributes.isControl == b.attributes.isControl
       && a.attributes.isTransactional == b.attributes.isTransactional
   }
 
   // MARK: Partitioners
 
   private func place(_ n: Int, by entry: PluginChain.Entry) {
+    guard !topic.ledPartitions.isEmpty else {
+      // There is nothing to choose from: the client asks who leads, and sends again.
+      fates[n] = .decided(
+        .reject(
+          .notLeaderOrFollower, message: "No partition of \(topic.name) can be written to here."))
+      return one()
+    }
     var request = PluginPartitionRequest()
     request.topic = topic.name
     request.partition = partitions[n]
@@ -201,29 +213,48 @@ private final class Interception {
     send(request, by: entry, n) { (response: PluginPartitionResponse) in
       response.outcome == 0
         ? self.placed(n, response.parts, by: entry)
-        : self.failed(n, entry, response.message ?? "it gave no reason")
+        : self.failed(n, entry, Self.line(response.message) ?? "it gave no reason")
     }
   }
 
   private func placed(
     _ n: Int, _ parts: [PluginPartitionResponse.Part], by entry: PluginChain.Entry
   ) -> Fate? {
-    let expected = bytes(n).withUnsafeBytes { RecordBatchHeader($0)?.recordCount ?? -1 }
+    guard let original = bytes(n).withUnsafeBytes({ RecordBatchHeader($0) }) else {
+      return failed(n, entry, "there is no batch to deal out")
+    }
+    var available = Set(topic.ledPartitions)
     var verdict: [(partition: Int32, bytes: [UInt8])] = []
-    var count: Int32 = 0
+    var count = 0
     for part in parts {
+      guard available.remove(part.partition) != nil else {
+        return failed(n, entry, "it chose a partition that is not available")
+      }
       guard case .borrowed(let made) = part.records, let header = RecordBatchHeader(made),
-        topic.ledPartitions.contains(part.partition),
-        !verdict.contains(where: { $0.partition == part.partition })
-      else { return failed(n, entry, "it chose a partition that is not available") }
-      count &+= header.recordCount
+        Self.isPart(header, of: original)
+      else { return failed(n, entry, "a part of the batch has a producer or another codec") }
+      count += Int(header.recordCount)
       verdict.append((part.partition, Array(made)))
     }
-    guard count == expected else { return failed(n, entry, "it lost or doubled records") }
+    guard count == Int(original.recordCount) else {
+      return failed(n, entry, "it lost or doubled records")
+    }
     return .decided(.distribute(verdict))
   }
 
+  private static func isPart(_ part: RecordBatchHeader, of original: RecordBatchHeader) -> Bool {
+    part.magic == 2 && part.recordCount > 0 && !part.hasProducerId
+      && part.attributes.codec == original.attributes.codec
+  }
+
   // MARK: Both
+
+  /// What a plugin's process says, as far as it may reach a client and the log: one line, cut at the limit.
+  private static func line(_ text: String?) -> String? {
+    guard let text, !text.isEmpty else { return nil }
+    let bytes = text.utf8.prefix(PluginLimits.lineBytesMax)
+    return String(decoding: bytes.map { $0 < 0x20 || $0 == 0x7F ? 0x20 : $0 }, as: UTF8.self)
+  }
 
   /// Sends a request to a plugin; `read` says what its answer makes of batch n (nil: as it was).
   private func send<Request: WireMessage, Response: WireMessage>(
