@@ -152,6 +152,11 @@ module(
 module(
   "RoostNetwork",
   ["RoostBase", "RoostSystem", "RoostReactor", "RoostWire", "RoostMessages"], settings: dataPlane)
+// Disks, a clock and a network for libraft, for the tests alone.
+targets.append(
+  .target(
+    name: "CRoostRaftSimulation", dependencies: ["CRoostRaft"], path: "Tests/CRoostRaftSimulation",
+    cSettings: strictC))
 module("RoostMetadata", ["RoostBase", "RoostWire", "RoostMessages", "RoostMessagesStored"])
 module(
   "RoostCoordinator",
@@ -160,7 +165,7 @@ module(
     "RoostMessagesPrivate", "RoostMetadata", "RoostNetwork", "CRoostRaft", "CRoostLinux",
     "RoostModuleKit", "CRoostModule",
   ],
-  testing: ["RoostCompression"])
+  testing: ["RoostCompression", "CRoostRaftSimulation"])
 module(
   "RoostBroker",
   [

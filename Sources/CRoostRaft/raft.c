@@ -15,6 +15,16 @@
 #include <string.h>
 #include <uv.h>
 
+// An append to the disk that libraft waits for.
+struct write {
+  struct write *next;
+  struct raft_io_append request; // `data` is this write
+  struct raft_io_append *outer;  // libraft's
+  raft_io_append_cb outer_cb;
+  struct roost_raft *owner;
+  int status;
+};
+
 struct command {
   struct command *next;
   struct raft_apply request; // `data` is this command
@@ -29,14 +39,22 @@ struct roost_raft {
   uv_async_t wake;
   uv_prepare_t watch; // looks at the state once per turn of the loop: 0.15 has no callback for it
   struct raft_uv_transport transport;
-  struct raft_io io;
+  struct raft_io uv_io;
+  struct raft_io *io; // &uv_io, or the simulation's
+  bool is_driven;     // the simulation's: no loop, no thread
+  int (*append)(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned n,
+                raft_io_append_cb cb); // the I/O's own, and so is close
+  void (*close)(struct raft_io *io, raft_io_close_cb cb);
+  raft_io_close_cb io_closed; // libraft's
   struct raft_fsm fsm;
   struct raft raft;
   pthread_t thread;
   int32_t seen_state;
   uint64_t seen_term;
   bool closing;     // on the raft thread
-  size_t in_flight; // on the raft thread: entries that raft has taken and not answered
+  size_t writing;   // on the raft thread: appends that the I/O has taken and not answered
+  bool is_unwell;       // on the raft thread: it could not even begin to write
+  struct write *failed; // on the raft thread: appends that failed, the newest first
 
   pthread_mutex_t lock;
   struct command *first; // guarded by lock
@@ -66,6 +84,10 @@ static int transport_connect(struct raft_uv_transport *t, struct raft_uv_connect
 }
 
 static void transport_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb) { cb(t); }
+
+static void wake(roost_raft *r) {
+  if (!r->is_driven) uv_async_send(&r->wake);
+}
 
 // --- The state machine, handed through.
 
@@ -97,6 +119,66 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf) {
   return 0;
 }
 
+// --- The disk's answers, on their way to libraft.
+
+// libraft 0.15 takes the entries of a failed append off its log, and everything behind them; told so of the appends behind
+// it, too, it runs out of its log and crashes. And a leader goes on. So a failure is kept from it until the end, when it
+// hears of the failed ones the newest first; the caller hears at once that this server is unavailable.
+static void on_written(struct raft_io_append *request, int status) {
+  struct write *write = request->data;
+  roost_raft *r = write->owner;
+  r->writing--;
+  if (status == 0 || r->closing) { // an I/O that is being closed gives back the newest first itself
+    write->outer_cb(write->outer, status);
+    free(write);
+  } else {
+    write->status = status;
+    write->next = r->failed;
+    r->failed = write;
+  }
+  // A stop may wait for the last one; not from inside raft.
+  if (r->writing == 0) wake(r);
+}
+
+static int io_append(struct raft_io *io, struct raft_io_append *request, const struct raft_entry entries[],
+                     unsigned n, raft_io_append_cb cb) {
+  struct raft *raft = io->data;
+  roost_raft *r = raft->data;
+  if (r->failed != NULL) return RAFT_IOERR;
+  struct write *write = calloc(1, sizeof *write);
+  if (write == NULL) return RAFT_NOMEM;
+  write->request.data = write;
+  write->outer = request;
+  write->outer_cb = cb;
+  write->owner = r;
+  int code = r->append(io, &write->request, entries, n, on_written);
+  if (code != 0) {
+    free(write);
+  } else {
+    r->writing++;
+  }
+  return code;
+}
+
+static void on_io_closed(struct raft_io *io) {
+  struct raft *raft = io->data;
+  roost_raft *r = raft->data;
+  while (r->failed != NULL) {
+    struct write *write = r->failed;
+    r->failed = write->next;
+    write->outer_cb(write->outer, write->status);
+    free(write);
+  }
+  r->io_closed(io);
+}
+
+static void io_close(struct raft_io *io, raft_io_close_cb cb) {
+  struct raft *raft = io->data;
+  roost_raft *r = raft->data;
+  r->io_closed = cb;
+  r->close(io, on_io_closed);
+}
+
 // --- The loop.
 
 static void on_applied(struct raft_apply *request, int status, void *result) {
@@ -106,13 +188,10 @@ static void on_applied(struct raft_apply *request, int status, void *result) {
   r->callbacks.appended(r->callbacks.context, command->token, outcome,
                         status == 0 ? (int32_t)(intptr_t)result : 0, status);
   free(command);
-  r->in_flight--;
-  // A stop may wait for the last one; not from inside raft.
-  if (r->in_flight == 0) uv_async_send(&r->wake);
 }
 
 static void report_change(roost_raft *r) {
-  int32_t state = raft_state(&r->raft);
+  int32_t state = r->failed != NULL || r->is_unwell ? ROOST_RAFT_UNAVAILABLE : raft_state(&r->raft);
   uint64_t term = r->raft.current_term;
   if (state == r->seen_state && term == r->seen_term) return;
   r->seen_state = state;
@@ -124,38 +203,55 @@ static void on_prepare(uv_prepare_t *handle) { report_change(handle->data); }
 
 static void on_raft_closed(struct raft *raft) {
   roost_raft *r = raft->data;
+  if (r->is_driven) return;
   uv_close((uv_handle_t *)&r->wake, NULL);
   uv_close((uv_handle_t *)&r->watch, NULL);
 }
 
 static void submit(roost_raft *r, struct command *command) {
-  r->in_flight++;
   int code = raft_apply(&r->raft, &command->request, &command->buffer, 1, on_applied);
   if (code == 0) return; // the buffer is raft's now, and on_applied frees the command
-  r->in_flight--;
+  // Refused for another reason than the lead: libraft goes on leading, and would refuse everything, our claim too.
+  if (code != RAFT_NOTLEADER) r->is_unwell = true;
   raft_free(command->buffer.base);
   r->callbacks.appended(r->callbacks.context, command->token, ROOST_RAFT_REFUSED, 0, code);
   free(command);
 }
 
-static void on_wake(uv_async_t *handle) {
-  roost_raft *r = handle->data;
+// Whether there was anything to submit; `stopping`: whether a stop is wanted.
+static bool submit_all(roost_raft *r, bool *stopping) {
   pthread_mutex_lock(&r->lock);
   struct command *command = r->first;
   r->first = r->last = NULL;
-  bool stopping = r->stopping;
+  *stopping = r->stopping;
   pthread_mutex_unlock(&r->lock);
+  bool any = command != NULL;
   while (command != NULL) {
     struct command *next = command->next;
     submit(r, command);
     command = next;
   }
-  // libraft 0.15 crashes when it is closed while entries are being written: the last one is waited for. A wake that was
-  // on its way when the stop came brings a second turn.
-  if (stopping && !r->closing && r->in_flight == 0) {
-    r->closing = true;
-    raft_close(&r->raft, on_raft_closed);
-  }
+  return any;
+}
+
+static void close_raft(roost_raft *r) {
+  r->closing = true;
+  raft_close(&r->raft, on_raft_closed);
+}
+
+static void on_wake(uv_async_t *handle) {
+  roost_raft *r = handle->data;
+  bool stopping;
+  submit_all(r, &stopping);
+  // libraft 0.15 crashes when it is closed while entries are being written (see on_written): the last one is waited for.
+  // A wake that was on its way when the stop came brings a second turn.
+  if (stopping && !r->closing && r->writing == 0) close_raft(r);
+}
+
+void roost_raft_turn(roost_raft *r) {
+  bool stopping;
+  do report_change(r);
+  while (submit_all(r, &stopping));
 }
 
 static void *run(void *argument) {
@@ -170,7 +266,15 @@ static void *run(void *argument) {
 static int bootstrap(roost_raft *r, const roost_raft_options *options) {
   struct raft_configuration configuration;
   raft_configuration_init(&configuration);
-  int code = raft_configuration_add(&configuration, options->id, options->address, RAFT_VOTER);
+  int code = 0;
+  if (options->voter_count == 0) {
+    code = raft_configuration_add(&configuration, options->id, options->address, RAFT_VOTER);
+  }
+  for (size_t n = 0; code == 0 && n < options->voter_count; n++) {
+    char address[24];
+    snprintf(address, sizeof address, "%llu", (unsigned long long)options->voters[n]);
+    code = raft_configuration_add(&configuration, options->voters[n], address, RAFT_VOTER);
+  }
   if (code == 0) code = raft_bootstrap(&r->raft, &configuration);
   raft_configuration_close(&configuration);
   return code == RAFT_CANTBOOTSTRAP ? 0 : code; // not the first start
@@ -178,17 +282,39 @@ static int bootstrap(roost_raft *r, const roost_raft_options *options) {
 
 static void on_start_failed_closed(struct raft *raft) { (void)raft; }
 
+static void close_io(roost_raft *r) {
+  if (!r->is_driven) raft_uv_close(&r->uv_io);
+}
+
+static void run_loop(roost_raft *r) {
+  if (!r->is_driven) uv_run(&r->loop, UV_RUN_DEFAULT);
+}
+
+static int open_io(roost_raft *r, const roost_raft_options *options) {
+  if (r->is_driven) {
+    r->io = options->io;
+    return 0;
+  }
+  r->io = &r->uv_io;
+  int code = raft_uv_init(r->io, &r->loop, options->directory, &r->transport);
+  if (code == 0) raft_uv_set_segment_size(r->io, options->segment_bytes);
+  return code;
+}
+
 static int start_raft(roost_raft *r, const roost_raft_options *options, char *error, size_t error_size) {
-  int code = raft_uv_init(&r->io, &r->loop, options->directory, &r->transport);
+  int code = open_io(r, options);
   if (code != 0) {
-    snprintf(error, error_size, "%s", r->io.errmsg[0] ? r->io.errmsg : raft_strerror(code));
+    snprintf(error, error_size, "%s", r->io->errmsg[0] ? r->io->errmsg : raft_strerror(code));
     return code;
   }
-  raft_uv_set_segment_size(&r->io, options->segment_bytes);
-  code = raft_init(&r->raft, &r->io, &r->fsm, options->id, options->address);
+  r->append = r->io->append;
+  r->close = r->io->close;
+  r->io->append = io_append;
+  r->io->close = io_close;
+  code = raft_init(&r->raft, r->io, &r->fsm, options->id, options->address);
   if (code != 0) {
     snprintf(error, error_size, "%s", raft_strerror(code));
-    raft_uv_close(&r->io);
+    close_io(r);
     return code;
   }
   r->raft.data = r;
@@ -203,15 +329,17 @@ static int start_raft(roost_raft *r, const roost_raft_options *options, char *er
     const char *text = raft_errmsg(&r->raft);
     snprintf(error, error_size, "%s", text != NULL && text[0] ? text : raft_strerror(code));
     raft_close(&r->raft, on_start_failed_closed);
-    uv_run(&r->loop, UV_RUN_DEFAULT);
-    raft_uv_close(&r->io);
+    run_loop(r);
+    close_io(r);
   }
   return code;
 }
 
 static void release(roost_raft *r) {
-  uv_run(&r->loop, UV_RUN_DEFAULT); // lets close callbacks run
-  uv_loop_close(&r->loop);
+  if (!r->is_driven) {
+    uv_run(&r->loop, UV_RUN_DEFAULT); // lets close callbacks run
+    uv_loop_close(&r->loop);
+  }
   pthread_mutex_destroy(&r->lock);
   free(r);
 }
@@ -241,13 +369,15 @@ static int start_thread(roost_raft *r) {
 roost_raft *roost_raft_start(const roost_raft_options *options, const roost_raft_callbacks *callbacks,
                              char *error, size_t error_size) {
   // Segment preparation and snapshots are all that libuv's pool does here.
-  setenv("UV_THREADPOOL_SIZE", "2", 0);
+  bool is_driven = options->io != NULL;
+  if (!is_driven) setenv("UV_THREADPOOL_SIZE", "2", 0);
   roost_raft *r = calloc(1, sizeof *r);
-  if (r == NULL || uv_loop_init(&r->loop) != 0) {
+  if (r == NULL || (!is_driven && uv_loop_init(&r->loop) != 0)) {
     snprintf(error, error_size, "out of memory");
     free(r);
     return NULL;
   }
+  r->is_driven = is_driven;
   r->callbacks = *callbacks;
   r->seen_state = -1;
   pthread_mutex_init(&r->lock, NULL);
@@ -256,6 +386,7 @@ roost_raft *roost_raft_start(const roost_raft_options *options, const roost_raft
     release(r);
     return NULL;
   }
+  if (is_driven) return r;
   uv_async_init(&r->loop, &r->wake, on_wake);
   uv_prepare_init(&r->loop, &r->watch);
   r->wake.data = r;
@@ -265,7 +396,7 @@ roost_raft *roost_raft_start(const roost_raft_options *options, const roost_raft
     snprintf(error, error_size, "a thread cannot be started");
     raft_close(&r->raft, on_raft_closed);
     uv_run(&r->loop, UV_RUN_DEFAULT);
-    raft_uv_close(&r->io);
+    close_io(r);
     release(r);
     return NULL;
   }
@@ -288,15 +419,32 @@ void roost_raft_append(roost_raft *r, const void *data, size_t size, uint64_t to
   if (r->last != NULL) r->last->next = command; else r->first = command;
   r->last = command;
   pthread_mutex_unlock(&r->lock);
-  uv_async_send(&r->wake);
+  wake(r);
+}
+
+// The commands that were not submitted any more.
+static void refuse_all(roost_raft *r) {
+  for (struct command *command = r->first; command != NULL;) {
+    struct command *next = command->next;
+    raft_free(command->buffer.base);
+    r->callbacks.appended(r->callbacks.context, command->token, ROOST_RAFT_REFUSED, 0, RAFT_SHUTDOWN);
+    free(command);
+    command = next;
+  }
 }
 
 void roost_raft_stop(roost_raft *r) {
+  if (r->is_driven) {
+    close_raft(r);
+    refuse_all(r);
+    release(r);
+    return;
+  }
   pthread_mutex_lock(&r->lock);
   r->stopping = true;
   pthread_mutex_unlock(&r->lock);
   uv_async_send(&r->wake);
   pthread_join(r->thread, NULL);
-  raft_uv_close(&r->io);
+  close_io(r);
   release(r);
 }

@@ -16,7 +16,7 @@ typedef struct roost_raft roost_raft;
 
 // What this server is in its term.
 enum {
-  ROOST_RAFT_UNAVAILABLE = 0, // a disk failure: the server will not come back
+  ROOST_RAFT_UNAVAILABLE = 0, // a disk failure: the server will not come back; what was proposed ends at the stop
   ROOST_RAFT_FOLLOWER = 1,
   ROOST_RAFT_CANDIDATE = 2,
   ROOST_RAFT_LEADER = 3,
@@ -45,6 +45,9 @@ typedef struct roost_raft_callbacks {
   void (*changed)(void *context, roost_raft *raft, int32_t state, uint64_t term);
 } roost_raft_callbacks;
 
+// libraft's own: what a server does its I/O with.
+struct raft_io;
+
 typedef struct roost_raft_options {
   const char *directory; // exists; raft's segments, metadata and snapshots
   uint64_t id;           // of this server, above 0
@@ -55,15 +58,24 @@ typedef struct roost_raft_options {
   uint32_t snapshot_threshold; // entries before a snapshot is taken
   uint32_t snapshot_trailing;  // entries kept in the log behind a snapshot
   uint32_t segment_bytes;      // of a new open segment on disk
+  // The simulation's: its own I/O, and voters beside this one (ids; 0 voters: this server alone). A server with an I/O of
+  // its own has no thread: who calls roost_raft_turn() is the raft thread.
+  struct raft_io *io;
+  const uint64_t *voters;
+  size_t voter_count;
 } roost_raft_options;
 
-// Starts a server that is its own and only voter, bootstrapping an empty directory. Returns null after writing one
+// Starts a server, bootstrapping an empty directory. Returns null after writing one
 // line into `error`.
 roost_raft *roost_raft_start(const roost_raft_options *options, const roost_raft_callbacks *callbacks,
                              char *error, size_t error_size);
 
 // Proposes one entry. Any thread. The bytes are copied; appended() tells the outcome exactly once.
 void roost_raft_append(roost_raft *raft, const void *data, size_t size, uint64_t token);
+
+// Of a server with an I/O of its own: proposes what roost_raft_append() was given, and tells of changes. After every event
+// of that I/O.
+void roost_raft_turn(roost_raft *raft);
 
 // Closes the server, ends its thread and frees it. Appends that are under way end as unknown before it returns.
 void roost_raft_stop(roost_raft *raft);

@@ -12,6 +12,8 @@ internal import Synchronization
 ///                                                            v
 ///                              storeFollows <──lost── claim applied: storeLeads(epoch)
 ///
+/// More voters and another I/O are the simulation's (see the README).
+///
 /// `@unchecked Sendable`: `raft` is set once before any append can come (`start` has returned or the raft thread handed
 /// it in) and guarded by `state`; the rest is immutable.
 public final class RaftStore: MetadataStore, @unchecked Sendable {
@@ -26,6 +28,11 @@ public final class RaftStore: MetadataStore, @unchecked Sendable {
     public var electionMillis: UInt32 = 600_000
     public var snapshotThreshold: UInt32 = Limits.raftSnapshotThreshold
     public var snapshotTrailing: UInt32 = Limits.raftSnapshotTrailing
+    /// The simulation's I/O in the place of libuv and the disk; the store then has no thread, and lives in `turn`.
+    /// `nonisolated(unsafe)`: it is used by `start` and from then on by who calls `turn`.
+    nonisolated(unsafe) var io: OpaquePointer?
+    /// The voters of a new quorum; none: this server alone.
+    var voters: [UInt64] = []
 
     public init(directory: String, id: Int32) {
       self.directory = directory
@@ -84,11 +91,16 @@ public final class RaftStore: MetadataStore, @unchecked Sendable {
     raftOptions.snapshot_trailing = options.snapshotTrailing
     raftOptions.segment_bytes = Limits.raftSegmentBytes
     var message = [CChar](repeating: 0, count: 256)
+    raftOptions.io = options.io
     let raft = options.directory.withCString { directory in
       String(options.id).withCString { address in
-        raftOptions.directory = directory
-        raftOptions.address = address
-        return roost_raft_start(&raftOptions, &callbacks, &message, message.count)
+        options.voters.withUnsafeBufferPointer { voters in
+          raftOptions.directory = directory
+          raftOptions.address = address
+          raftOptions.voters = voters.baseAddress
+          raftOptions.voter_count = voters.count
+          return roost_raft_start(&raftOptions, &callbacks, &message, message.count)
+        }
       }
     }
     guard let raft else {
@@ -122,6 +134,15 @@ public final class RaftStore: MetadataStore, @unchecked Sendable {
       entry.withUnsafeBytes { roost_raft_append(raft, $0.baseAddress, $0.count, token) }
       return true
     }
+  }
+
+  /// With the simulation's I/O: what has happened is worked through, on this thread.
+  func turn() {
+    let box: Pointer? = life.withLock { life in
+      guard case .running(let raft) = life.value else { return nil }
+      return Pointer(raft: raft)
+    }
+    if let box { roost_raft_turn(box.raft) }
   }
 
   public func stop() {
