@@ -18,6 +18,8 @@ SECTION = """plugins:
 
 TOPICS = [
     ("payments", 3, "interceptors: [ { plugin: mask, deadline: 5s, on-failure: fail-closed } ]"),
+    ("wide", 1, "interceptors: [ { plugin: mask, deadline: 10s, on-failure: fail-closed } ]",
+     "config: { max.message.bytes: 4MiB }"),
     ("orders", 6, "partitioner: region"),
     ("orders-c", 6, "partitioner: region-c"),
     ("judged", 1, "interceptors: [ { plugin: judge, deadline: 3s, on-failure: fail-closed } ]"),
@@ -89,6 +91,34 @@ def test_an_interceptor_edits_what_is_stored(cluster, codec):
     assert mine == {key: {"n": n, "card": f"{'*' * 12}{n:04d}"} for n, (key, _) in enumerate(sent)}
 
 
+@pytest.mark.parametrize("sent, stored", [
+    # A name is the same name however it is escaped.
+    (r'{"c\u0061rd": "4111111111111111"}', r'{"c\u0061rd": "************1111"}'),
+    (r'{"\u0063\u0061\u0072\u0064":123456}', r'{"\u0063\u0061\u0072\u0064":103456}'),
+    # An escape is one character, of which no half may stay.
+    (r'{"card":"abcde\""}', r'{"card":"**cde\""}'),
+    (r'{"card":"abcde\\"}', r'{"card":"**cde\\"}'),
+    (r'{"card":"ab\ud83d\ude00cde"}', r'{"card":"**\ud83d\ude00cde"}'),
+    (r'{"card":"abécde"}', r'{"card":"**écde"}'),
+    # No field, and no JSON.
+    (r'{"card\"":"123456"}', r'{"card\"":"123456"}'),
+    (r'"card', r'"card'),
+])
+def test_masking_knows_json_texts(cluster, sent, stored):
+    assert isinstance(produce(cluster, "wide", [("k", sent)])[0], tuple)
+    assert read(cluster, "wide")[0][-1] == (b"k", stored.encode())
+
+
+def test_masking_many_fields_of_a_large_value_takes_no_longer_than_reading_it(cluster):
+    # A copy of the value for each of the fields would take longer than the deadline many times over.
+    count = 150_000
+    value = json.dumps([{"card": "41111111"}] * count, separators=(",", ":"))
+    results = produce(cluster, "wide", [("large", value)], **{"message.max.bytes": 4_000_000})
+    assert isinstance(results[0], tuple), results
+    key, masked = read(cluster, "wide")[0][-1]
+    assert key == b"large" and masked == value.replace("41111111", "****1111").encode()
+
+
 @pytest.mark.parametrize("topic", ["orders", "orders-c"])
 def test_a_partitioner_chooses(cluster, topic):
     sent = [(f"{region}:{n}", f"{n}") for n in range(30) for region in ("eu", "us", "ap")]
@@ -129,17 +159,37 @@ def test_a_killed_plugin_comes_back_and_requests_wait_for_it(cluster):
     assert pid_of(cluster, "mask") != first
 
 
+def parked_request(cluster, key):
+    """A producer whose request to "judged" is on its way to the plugin, and that request."""
+    producer = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap, retries=0, request_timeout_ms=15000,
+                                   enable_idempotence=False)
+    # Once, so that what follows waits for nothing but the plugin.
+    producer.send("judged", key=b"keep", value=b"x").get(20)
+    return producer, lambda: producer.send("judged", key=key, value=b"x")
+
+
+def others_go_on(cluster, parked):
+    """Requests to another topic are answered while `parked` waits: over another connection, as the answers of one leave in order."""
+    other = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all")
+    for n in range(20):
+        other.send("plain", b"%d" % n).get(10)
+    assert not parked.is_done
+    other.close()
+
+
 def test_a_crashing_plugin_costs_its_own_process_alone(cluster):
     broker = cluster.pids("broker")
     first = pid_of(cluster, "judge")
-    producer = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap, retries=0, request_timeout_ms=15000,
-                                   enable_idempotence=False)
-    future = producer.send("judged", key=b"crash", value=b"x")
-    # Other topics go on while this request is parked.
-    for n in range(20):
-        producer.send("plain", b"%d" % n).get(10)
+    producer, send = parked_request(cluster, b"crash")
+    # It crashes when the others are through, not before.
+    os.kill(first, signal.SIGSTOP)
+    try:
+        parked = send()
+        others_go_on(cluster, parked)
+    finally:
+        os.kill(first, signal.SIGCONT)
     with pytest.raises(kafka.errors.KafkaError):
-        future.get(20)
+        parked.get(20)
     producer.close()
     assert cluster.pids("broker") == broker
     wait_until(lambda: pid_of(cluster, "judge") not in (None, first), "the plugin to come back")
@@ -148,21 +198,37 @@ def test_a_crashing_plugin_costs_its_own_process_alone(cluster):
 
 def test_a_hanging_plugin_delays_its_topics_alone(cluster):
     first = pid_of(cluster, "judge")
-    producer = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap, retries=0, request_timeout_ms=15000,
-                                   enable_idempotence=False)
-    parked = producer.send("judged", key=b"hang", value=b"x")
-    other = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap)
-    for n in range(20):
-        other.send("plain", b"%d" % n).get(5)
+    producer, send = parked_request(cluster, b"hang")
+    parked = send()
+    others_go_on(cluster, parked)
     with pytest.raises(kafka.errors.KafkaError) as failed:
         parked.get(20)
     assert failed.value.retriable
     # Fail-open: stored as it came once the deadline is over.
+    other = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap)
     assert other.send("open", key=b"keep", value=b"open").get(10)
     other.close()
     producer.close()
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: pid_of(cluster, "judge") not in (None, first), "the plugin to come back")
+
+
+def test_requests_wait_for_a_plugin_that_stands_still(cluster):
+    """Each up to its own deadline, whatever becomes of those before it: 3 s in the spec."""
+    first = pid_of(cluster, "judge")
+    producer, send = parked_request(cluster, b"keep")
+    os.kill(first, signal.SIGSTOP)
+    try:
+        early = send()
+        with pytest.raises(kafka.errors.KafkaError):
+            early.get(20)
+        # What comes after that is not lost with it.
+        late = send()
+        others_go_on(cluster, late)
+    finally:
+        os.kill(first, signal.SIGCONT)
+    assert late.get(20)
+    producer.close()
 
 
 def test_a_plugin_that_is_none_is_a_clear_error(tree, make_cluster, tmp_path):

@@ -33,31 +33,32 @@ final class MaskFields: Interceptor {
     }
   }
 
-  /// The value with its fields masked, or nil when there is nothing to mask.
+  /// The value with its fields masked, or nil when there is nothing to mask. One pass, and one copy of the value.
   func masked(_ json: UnsafeRawBufferPointer) -> [UInt8]? {
-    var out: [UInt8]?
+    var out: [UInt8] = []
     var at = 0
     while at < json.count {
       guard json[at] == UInt8(ascii: "\"") else {
         at += 1
         continue
       }
-      guard let end = Self.endOfText(json, from: at) else { return out }
-      var next = end
-      while next < json.count, Self.isSpace(json[next]) { next += 1 }
+      guard let end = Self.endOfText(json, from: at) else { break }
+      let next = Self.skipSpace(json, from: end)
       let isName = next < json.count && json[next] == UInt8(ascii: ":")
-      if isName, fields.contains(Array(json[at + 1..<end - 1])) {
-        next += 1
-        while next < json.count, Self.isSpace(json[next]) { next += 1 }
-        var copy = out ?? Array(json)
-        next = mask(&copy, json, from: next)
-        out = copy
-        at = next
+      if isName, isMasked(UnsafeRawBufferPointer(rebasing: json[at + 1..<end - 1])) {
+        if out.isEmpty { out = Array(json) }
+        at = mask(&out, json, from: Self.skipSpace(json, from: next + 1))
       } else {
         at = end
       }
     }
-    return out
+    return out.isEmpty ? nil : out
+  }
+
+  /// Whether a name, as it stands between its quotation marks, is one of the fields: however it is escaped.
+  private func isMasked(_ name: UnsafeRawBufferPointer) -> Bool {
+    fields.contains(
+      name.contains(UInt8(ascii: "\\")) ? EscapedText.decoded(name) : Array(name))
   }
 
   /// Masks the text or number that begins at `start`; returns where it ends. Others are left and looked into.
@@ -65,7 +66,7 @@ final class MaskFields: Interceptor {
     guard start < json.count else { return start }
     if json[start] == UInt8(ascii: "\"") {
       guard let end = Self.endOfText(json, from: start) else { return json.count }
-      cover(&out, start + 1..<end - 1, with: UInt8(ascii: "*"))
+      cover(&out, json, start + 1..<end - 1)
       return end
     }
     var end = start
@@ -79,8 +80,21 @@ final class MaskFields: Interceptor {
     return end
   }
 
-  private func cover(_ out: inout [UInt8], _ range: Range<Int>, with mark: UInt8) {
-    for index in range.dropLast(keepLast) { out[index] = mark }
+  /// Covers a text but for its last characters. An escape is one character: half of one would be no JSON.
+  private func cover(_ out: inout [UInt8], _ json: UnsafeRawBufferPointer, _ text: Range<Int>) {
+    let content = UnsafeRawBufferPointer(rebasing: json[text])
+    var characters = 0
+    var at = 0
+    while at < content.count {
+      at += EscapedText.characterBytes(content, at)
+      characters += 1
+    }
+    at = 0
+    for _ in 0..<max(characters - keepLast, 0) {
+      let next = at + EscapedText.characterBytes(content, at)
+      for index in at..<next { out[text.lowerBound + index] = UInt8(ascii: "*") }
+      at = next
+    }
   }
 
   /// Just behind the closing quotation mark of the text that opens at `start`.
@@ -98,8 +112,79 @@ final class MaskFields: Interceptor {
     return nil
   }
 
+  private static func skipSpace(_ json: UnsafeRawBufferPointer, from start: Int) -> Int {
+    var at = start
+    while at < json.count, isSpace(json[at]) { at += 1 }
+    return at
+  }
+
   private static func isSpace(_ byte: UInt8) -> Bool {
     byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
+  }
+}
+
+/// The content of a JSON text, as it stands between its quotation marks.
+enum EscapedText {
+  /// How many bytes the character at `at` takes: an escape (both halves of a surrogate pair) or a scalar in UTF-8.
+  static func characterBytes(_ text: UnsafeRawBufferPointer, _ at: Int) -> Int {
+    if text[at] == UInt8(ascii: "\\") {
+      guard let unit = unit(text, at) else { return min(2, text.count - at) }
+      return unit & 0xFC00 == 0xD800 && lowHalf(text, at + 6) != nil ? 12 : 6
+    }
+    var end = at + 1
+    while end < text.count, end < at + 4, text[end] & 0xC0 == 0x80 { end += 1 }
+    return end - at
+  }
+
+  /// The text without its escapes, in UTF-8.
+  static func decoded(_ text: UnsafeRawBufferPointer) -> [UInt8] {
+    var out: [UInt8] = []
+    var at = 0
+    while at < text.count {
+      let count = characterBytes(text, at)
+      defer { at += count }
+      guard text[at] == UInt8(ascii: "\\"), count > 1 else {
+        out.append(contentsOf: text[at..<at + count])
+        continue
+      }
+      guard let high = unit(text, at) else {
+        out.append(short(text[at + 1]))
+        continue
+      }
+      var scalar = high
+      if count == 12, let low = lowHalf(text, at + 6) {
+        scalar = 0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)
+      }
+      out.append(contentsOf: String(Unicode.Scalar(scalar) ?? "\u{FFFD}").utf8)
+    }
+    return out
+  }
+
+  private static func short(_ letter: UInt8) -> UInt8 {
+    switch letter {
+    case UInt8(ascii: "b"): 8
+    case UInt8(ascii: "f"): 12
+    case UInt8(ascii: "n"): 10
+    case UInt8(ascii: "r"): 13
+    case UInt8(ascii: "t"): 9
+    default: letter
+    }
+  }
+
+  /// The UTF-16 unit of the escape at `at`; nil where there is none.
+  private static func unit(_ text: UnsafeRawBufferPointer, _ at: Int) -> UInt32? {
+    guard at + 6 <= text.count, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "u")
+    else { return nil }
+    var unit: UInt32 = 0
+    for byte in text[at + 2..<at + 6] {
+      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { return nil }
+      unit = unit << 4 | UInt32(digit)
+    }
+    return unit
+  }
+
+  private static func lowHalf(_ text: UnsafeRawBufferPointer, _ at: Int) -> UInt32? {
+    unit(text, at).flatMap { $0 & 0xFC00 == 0xDC00 ? $0 : nil }
   }
 }
 

@@ -35,8 +35,8 @@ final class Region: Partitioner {
     guard let first = available.first else { throw PluginError("no partition is available") }
     let empty = UnsafeRawBufferPointer(start: nil, count: 0)
     let hash = Self.hash(record.key ?? record.value ?? empty)
+    guard batch.partitionCount > 0 else { return first }
     let all = UInt64(batch.partitionCount)
-    guard all > 0 else { return first }
     var wanted = Int32(hash % all)
     if let key = record.key, let region = index(of: key), region < Int(all) {
       let count = (all - UInt64(region) + UInt64(regions.count) - 1) / UInt64(regions.count)
