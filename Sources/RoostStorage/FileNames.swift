@@ -19,8 +19,9 @@ enum FileNames {
   static let partitionMetadata = "partition.metadata"
   /// At the end of the directory of a partition that is being deleted: `<topic>-<partition>.<32 hex digits>-delete`.
   static let deleteDirectorySuffix = "-delete"
-  static let futureDirectorySuffix = "-future"
+  /// At the end of the directory of a partition that the cluster does not know: kept, and opened by no start.
   static let strayDirectorySuffix = "-stray"
+  static let futureDirectorySuffix = "-future"
 
   static func segment(_ baseOffset: Int64, _ kind: FileKind) -> String {
     let digits = String(baseOffset)

@@ -233,17 +233,48 @@ public final class LogManager: @unchecked Sendable {
   public func deleteLog(_ partition: TopicPartition, now: Int64) throws(RoostError) -> Bool {
     try lock.withLock { _ throws(RoostError) in
       guard let log = table[partition] else { return false }
-      retiredCount += 1
-      let unique = log.topicId ?? UUID(high: UInt64(bitPattern: now), low: UInt64(retiredCount))
-      let suffix = "." + Self.hex(unique) + FileNames.deleteDirectorySuffix
-      let name = partition.description.prefix(255 - suffix.utf8.count) + suffix
-      let path = directory + "/" + name
-      try log.retire(to: path)
-      names.changed()
-      table[partition] = nil
+      let path = try takeOut(log, suffix: FileNames.deleteDirectorySuffix, now: now)
       doomed.append((path, now + log.config.fileDeleteDelayMillis))
       return true
     }
+  }
+
+  /// Takes a log out of service and keeps it: its directory is renamed to `<name>.<hex>-stray`, which no start opens.
+  /// Renamed back while the broker is stopped, it is that partition's log again. The new name; nil when there is no log.
+  ///
+  /// Waits for the disk. A log that cannot be closed is set aside as it is.
+  public func setAsideLog(
+    _ partition: TopicPartition, now: Int64
+  ) throws(RoostError) -> String? {
+    // A start after a clean stop will not walk it.
+    if let log = log(partition), log.offlineReason == nil {
+      do throws(RoostError) { try log.close(now: now) } catch {}
+    }
+    return try lock.withLock { _ throws(RoostError) in
+      guard let log = table[partition] else { return nil }
+      let path = try takeOut(log, suffix: FileNames.strayDirectorySuffix, now: now)
+      return String(path.dropFirst(directory.count + 1))
+    }
+  }
+
+  /// Where the directory is now. Under the lock.
+  private func takeOut(
+    _ log: PartitionLog, suffix: String, now: Int64
+  ) throws(RoostError) -> String {
+    retiredCount += 1
+    let other = UUID(high: UInt64(bitPattern: now), low: UInt64(retiredCount))
+    var path = self.path(of: log, log.topicId ?? other, suffix)
+    // The same log was set aside before.
+    if try disk.status(path) != nil { path = self.path(of: log, other, suffix) }
+    try log.retire(to: path)
+    names.changed()
+    table[log.topicPartition] = nil
+    return path
+  }
+
+  private func path(of log: PartitionLog, _ unique: UUID, _ suffix: String) -> String {
+    let end = "." + Self.hex(unique) + suffix
+    return directory + "/" + log.topicPartition.description.prefix(255 - end.utf8.count) + end
   }
 
   private static func hex(_ id: UUID) -> String {

@@ -4,6 +4,7 @@ import RoostMessages
 import RoostMessagesStored
 import RoostMetadata
 import RoostNetwork
+import RoostReactor
 import RoostStorage
 import Testing
 
@@ -97,5 +98,60 @@ import Testing
     #expect(try directories(harness).filter { $0.hasSuffix("-0") } == ["kept-0", "lost-0"])
     #expect(try await client.fetch("kept", from: 0).highWatermark == 3)
     try harness.end()
+  }
+
+  /// The coordinator's data is brought back from an older copy, in which a topic is missing, or made anew since.
+  @Test(arguments: [false, true])
+  func logsThatOlderMetadataDoesNotHaveAreKept(madeAnew: Bool) async throws {
+    var harness = try BrokerHarness(config: ["log.segment.delete.delay.ms": "0"])
+    var client = harness.connect()
+    _ = try await client.createTopic("old")
+    let older = harness.coordinator.restarted(on: harness.broker.loops.loops[0])
+    if madeAnew {
+      let topic = TopicImage(
+        name: "new", id: RoostBase.UUID(high: 7, low: 7),
+        partitions: Array(repeating: PartitionImage(replicas: [1], isr: [1], leader: 1), count: 2))
+      older.commit([
+        .topic(topic.record()), .partition(topic.partitionRecord(0)),
+        .partition(topic.partitionRecord(1)),
+      ])
+    }
+    let id = try await client.createTopic("new", partitions: 2)
+    #expect(try await client.produce("new", 1, Batches.make(3), acks: -1).errorCode == 0)
+    try harness.stop()
+    let newer = harness.coordinator
+    func restart(_ from: FakeCoordinator, _ directory: String, log: BrokerLog = .none) throws {
+      let next = directory + "-next"
+      try FileManager.default.moveItem(atPath: directory, toPath: next)
+      try FileManager.default.removeItem(atPath: next + "/.lock")
+      harness = try BrokerHarness(
+        config: ["log.segment.delete.delay.ms": "0"], directory: next, log: log,
+        coordinator: { from.restarted(on: $0) })
+    }
+    let lines = Lines()
+    try restart(older, harness.directory, log: BrokerLog { _, line, _ in lines.add(line) })
+    try harness.broker.logs.retain(now: .max)
+    let strays = (0...1).map { "new-\($0).\(hex(id))-stray" }
+    #expect(try directories(harness).filter { $0.hasSuffix("-stray") } == strays)
+    #expect(try directories(harness).contains("new-0") == madeAnew)
+    #expect(lines.all.contains { $0.contains("new-0.") && $0.contains("-stray") })
+    try harness.stop()
+    // With the newer metadata they are what they were.
+    for (n, stray) in strays.enumerated() {
+      let name = harness.directory + "/new-\(n)"
+      try? FileManager.default.removeItem(atPath: name)
+      try FileManager.default.moveItem(atPath: harness.directory + "/" + stray, toPath: name)
+    }
+    try restart(newer, harness.directory)
+    client = harness.connect()
+    #expect(try await client.fetch("new", 1, from: 0).highWatermark == 3)
+    try harness.end()
+  }
+
+  private func hex(_ id: RoostBase.UUID) -> String {
+    [id.high, id.low].map {
+      let digits = String($0, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }.joined()
   }
 }

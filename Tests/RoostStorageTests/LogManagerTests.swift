@@ -103,6 +103,38 @@ struct LogManagerTests {
     #expect(try region.bytes().count == makeBatch().count)
   }
 
+  @Test func aLogThatIsSetAsideStaysAndIsOpenedByNobody() throws {
+    let renamed = "t-0.00000000000012340000000000005678-stray"
+    do {
+      let manager = try open()
+      var config = LogConfig()
+      config.fileDeleteDelayMillis = 0
+      try manager.createLog(t0, topicId: id, config: config, now: now)
+        .append(makeBatch(count: 4))
+      #expect(try manager.setAsideLog(t0, now: now) == renamed)
+      #expect(try manager.setAsideLog(t0, now: now) == nil)
+      #expect(manager.log(t0) == nil)
+      // The name is free, and even the same topic can be set aside once more.
+      _ = try manager.createLog(t0, topicId: id, config: config, now: now)
+      let other = try #require(try manager.setAsideLog(t0, now: now))
+      #expect(other != renamed && other.hasPrefix("t-0.") && other.hasSuffix("-stray"))
+      try manager.retain(now: now + 1_000_000)
+      #expect(Set(scratch.names("data")).isSuperset(of: [renamed, other]))
+      try manager.close(brokerEpoch: 1, now: now)
+    }
+    do {
+      let manager = try open()
+      #expect(manager.logs.isEmpty)
+      try manager.retain(now: now + 2_000_000)
+      try manager.close(brokerEpoch: 1, now: now)
+      #expect(scratch.names("data").contains(renamed))
+    }
+    try FileManager.default.moveItem(
+      atPath: scratch.path + "/data/" + renamed, toPath: scratch.path + "/data/t-0")
+    let log = try #require(try open().log(t0))
+    #expect(log.topicId == id && log.logEndOffset == 4)
+  }
+
   @Test func aLeftoverOfADeletionGoesAfterARestart() throws {
     do {
       let manager = try open()

@@ -225,8 +225,8 @@ final class ReplicaManager: Sendable {
             "its directory holds the log of another topic of that name, \(id), which is kept because the "
               + "metadata log was read anew; move it away, or start the broker again to give it up")
         }
-        // Of a topic that was deleted and made anew while this broker was away.
-        try logs.deleteLog(name, now: nowMillis)
+        // Of a topic that was deleted and made anew while this broker was away, or of other metadata than this.
+        setAside([name], nowMillis: nowMillis)
       } else {
         old.updateConfig(topicSettings.log)
       }
@@ -248,16 +248,39 @@ final class ReplicaManager: Sendable {
     }
   }
 
-  /// After the first image, which must be that of the whole metadata log: removes the logs of topics that were deleted while this broker was away.
+  /// After the first image, which must be that of the whole metadata log: sets the logs aside whose topics it does not
+  /// have. They were deleted while this broker was away, or the metadata is an older copy: nobody here can tell, so
+  /// nothing is removed.
   ///
   /// Only those that say which topic they belong to, and only when the image has topics at all.
   func removeStrays(_ image: MetadataImage, nowMillis: Int64) {
     guard !image.topics.isEmpty else { return }
-    for (name, stored) in logs.logs {
-      guard let id = stored.topicId, image.topic(id) == nil else { continue }
-      log.notice("the topic of \(name) was deleted while this broker was away: its log goes, too")
-      deleteLog(name.topic, name.partition, nowMillis: nowMillis)
+    let strays = logs.logs.compactMap { name, stored in
+      stored.topicId.flatMap { image.topic($0) == nil ? name : nil }
     }
+    for (_, partitions) in Dictionary(grouping: strays, by: \.topic).sorted(by: { $0.key < $1.key })
+    {
+      setAside(partitions.sorted(), nowMillis: nowMillis)
+    }
+  }
+
+  /// Logs of one topic.
+  private func setAside(_ partitions: [TopicPartition], nowMillis: Int64) {
+    var kept: [String] = []
+    for name in partitions {
+      do throws(RoostError) {
+        if let directory = try logs.setAsideLog(name, now: nowMillis) { kept.append(directory) }
+      } catch {
+        log.error("the log of \(name) cannot be set aside: \(error)", topic: name.topic)
+      }
+    }
+    guard let first = kept.first, let topic = partitions.first?.topic else { return }
+    let others = kept.count > 1 ? " and \(kept.count - 1) more of this topic" : ""
+    log.warning(
+      "the cluster's metadata does not have the topic of \(first)\(others) in \(logs.directory): kept under "
+        + "this name and not served. If the topic was deleted while this broker was away, remove what ends with "
+        + "-stray; if the coordinator's data is an older copy, stop the cluster and bring back the newer one, "
+        + "then rename each to what stands before the last point", topic: topic)
   }
 
   // MARK: Counts (Kafka's ReplicaManager metrics)
