@@ -34,7 +34,11 @@ enum DescribeConfigsHandler: ApiHandler {
   }
 
   static func handle(_ request: DescribeConfigsRequest, _ call: Call, _ broker: Broker) {
-    let asked = merged(request.resources)
+    let asked = request.resources.map { resource in
+      Asked(
+        type: resource.resourceType, name: resource.resourceName,
+        keys: resource.configurationKeys.flatMap { $0.isEmpty ? nil : Set($0) })
+    }
     let withSynonyms = request.includeSynonyms
     guard asked.count > Limits.resourcesDescribedOnLoopMax else {
       return call.answer(answer(asked, withSynonyms: withSynonyms, broker))
@@ -45,29 +49,6 @@ enum DescribeConfigsHandler: ApiHandler {
     } _: {
       answer(asked, withSynonyms: withSynonyms, broker)
     }
-  }
-
-  /// A resource that is named more than once is described once, with all the keys that were asked for.
-  private static func merged(
-    _ resources: [DescribeConfigsRequest.DescribeConfigsResource]
-  ) -> [Asked] {
-    struct Name: Hashable {
-      var type: Int8
-      var name: String
-    }
-    var places: [Name: Int] = [:]
-    var asked: [Asked] = []
-    for resource in resources {
-      let keys = resource.configurationKeys.flatMap { $0.isEmpty ? nil : Set($0) }
-      let name = Name(type: resource.resourceType, name: resource.resourceName)
-      if let at = places[name] {
-        if let keys { asked[at].keys?.formUnion(keys) } else { asked[at].keys = nil }
-      } else {
-        places[name] = asked.count
-        asked.append(Asked(type: name.type, name: name.name, keys: keys))
-      }
-    }
-    return asked
   }
 
   private static func answer(
@@ -172,8 +153,7 @@ enum DescribeConfigsHandler: ApiHandler {
       }
       return
     }
-    // One spelling of each number: "01" and "+1" would be more resources than there are brokers.
-    guard let id = Int32(answer.resourceName), String(id) == answer.resourceName else {
+    guard let id = Int32(answer.resourceName) else {
       return refuse(
         &answer, .invalidRequest,
         "'\(answer.resourceName)' is not a broker's id: a number is expected.")
