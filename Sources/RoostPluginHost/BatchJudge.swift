@@ -135,7 +135,8 @@ public final class BatchJudge {
   // MARK: Partitioners
 
   /// Deals the records of the one batch in `bytes` out to `available` partitions (ascending, not empty): a batch for
-  /// each that gets any, in the order of the partitions.
+  /// each that gets any, in the order of the partitions. Throws when no choice could be made; `.limit` when the batch is
+  /// beyond what a plugin is given, which sending it again would not help.
   public func partition(
     _ bytes: UnsafeRawBufferPointer, _ context: BatchContext, available: [Int32]
   ) throws(RoostError) -> [(partition: Int32, batch: [UInt8])] {
@@ -165,9 +166,10 @@ public final class BatchJudge {
     var options = BatchOptions(replacing: batch.header)
     options.baseOffset = 0
     var parts: [(partition: Int32, batch: [UInt8])] = []
-    for partition in Set(chosen).sorted() {
+    let dealt = Dictionary(grouping: table.views.indices) { chosen[$0] }
+    for (partition, places) in dealt.sorted(by: { $0.key < $1.key }) {
       builder.begin(options)
-      for (view, choice) in zip(table.views, chosen) where choice == partition {
+      for view in places.lazy.map({ self.table.views[$0] }) {
         builder.append(
           timestamp: view.storedTimestamp, key: view.key, value: view.value, headers: view.headers)
       }

@@ -41,7 +41,10 @@ public final class PluginLibrary {
     try Self.check(plugin.pointee, path: path)
     self.plugin = plugin
     func text(_ pointer: UnsafePointer<CChar>?) -> String {
-      pointer.map { String(cString: $0) } ?? ""
+      guard let pointer else { return "" }
+      let count = strnlen(pointer, PluginLimits.lineBytesMax)
+      let bytes = UnsafeRawPointer(pointer).assumingMemoryBound(to: UInt8.self)
+      return PluginInstance.line(roost_slice(data: bytes, size: count)) ?? ""
     }
     name = text(plugin.pointee.name)
     version = text(plugin.pointee.version)

@@ -98,6 +98,10 @@ final class PluginService: RequestHandler, @unchecked Sendable {
         made.records = .owned(part.batch)
         return made
       }
+    } catch  where error.code == .limit {
+      response.outcome = Outcome.rejected
+      response.message = error.description
+      counts.rejected.add(1, ordering: .relaxed)
     } catch {
       response.outcome = Outcome.failed
       response.message = error.description

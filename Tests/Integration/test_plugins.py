@@ -100,6 +100,11 @@ def test_an_interceptor_edits_what_is_stored(cluster, codec):
     (r'{"card":"abcde\\"}', r'{"card":"**cde\\"}'),
     (r'{"card":"ab\ud83d\ude00cde"}', r'{"card":"**\ud83d\ude00cde"}'),
     (r'{"card":"abécde"}', r'{"card":"**écde"}'),
+    # A list or an object is masked with all that is in it, and ends where it ends.
+    (r'{"card":["12345", {"card":"12345", "of": [1234567, null]}], "n":"12345"}',
+     r'{"card":["*2345", {"card":"*2345", "of": [1004567, null]}], "n":"12345"}'),
+    (r'{"card":null, "n":"12345", "card":{}, "m":[{"card":"12345"}, 12345]}',
+     r'{"card":null, "n":"12345", "card":{}, "m":[{"card":"*2345"}, 12345]}'),
     # No field, and no JSON.
     (r'{"card\"":"123456"}', r'{"card\"":"123456"}'),
     (r'"card', r'"card'),

@@ -130,6 +130,18 @@ import Testing
     }
   }
 
+  /// It would be so the next time, too: the error is not one that a client tries again on.
+  @Test func aPartitionerRefusesWhatIsBeyondItsLimits() async throws {
+    var response = PluginPartitionResponse()
+    response.outcome = 2
+    response.message = "too many"
+    var writer = WireWriter()
+    try response.encode(into: &writer, version: 1)
+    let answer = try await answer(writer.bytes(), partitions: true)
+    #expect(answer.errorCode == ErrorCode.invalidRecord.rawValue)
+    #expect(answer.errorMessage == "Plugin p: too many.")
+  }
+
   @Test func noPluginIsAskedToChooseAmongNoPartitions() async throws {
     let asked = Mutex(0)
     let host = try FakePluginHost { _ in

@@ -238,6 +238,10 @@ struct JudgeTests {
     #expect(bytes.count < 8192)
     let judgement = try bytes.withUnsafeBytes { try judge.produce($0, Self.context) }
     #expect(judgement == .rejected("the batch has more headers than a plugin is given at once"))
+    let error = #expect(throws: RoostError.self) {
+      try bytes.withUnsafeBytes { _ = try judge.partition($0, Self.context, available: [0]) }
+    }
+    #expect(error?.code == .limit)
     #expect(judge.kept.entries <= PluginLimits.tableEntriesKept)
     #expect(judge.kept.scratchBytes <= RecordLimits.scratchBytesKept)
   }

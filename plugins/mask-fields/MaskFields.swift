@@ -61,9 +61,35 @@ final class MaskFields: Interceptor {
       name.contains(UInt8(ascii: "\\")) ? EscapedText.decoded(name) : Array(name))
   }
 
-  /// Masks the text or number that begins at `start`; returns where it ends. Others are left and looked into.
+  /// Masks the value that begins at `start`, a list or an object with all that is in it but names; returns where it ends.
   private func mask(_ out: inout [UInt8], _ json: UnsafeRawBufferPointer, from start: Int) -> Int {
-    guard start < json.count else { return start }
+    var at = start
+    var depth = 0
+    repeat {
+      guard at < json.count else { break }
+      switch json[at] {
+      case UInt8(ascii: "{"), UInt8(ascii: "["):
+        depth += 1
+        at += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"):
+        depth -= 1
+        at += 1
+      case UInt8(ascii: "\""):
+        let end = Self.endOfText(json, from: at) ?? json.count
+        let next = Self.skipSpace(json, from: end)
+        let isName = depth > 0 && next < json.count && json[next] == UInt8(ascii: ":")
+        at = isName ? end : maskOne(&out, json, from: at)
+      case UInt8(ascii: "-"), 0x30...0x39: at = maskOne(&out, json, from: at)
+      default: at += 1
+      }
+    } while depth > 0
+    return at
+  }
+
+  /// Masks the text or number that begins at `start`; returns where it ends.
+  private func maskOne(
+    _ out: inout [UInt8], _ json: UnsafeRawBufferPointer, from start: Int
+  ) -> Int {
     if json[start] == UInt8(ascii: "\"") {
       guard let end = Self.endOfText(json, from: start) else { return json.count }
       cover(&out, json, start + 1..<end - 1)

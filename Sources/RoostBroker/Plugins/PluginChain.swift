@@ -154,15 +154,17 @@ private final class Interception {
       switch response.outcome {
       case 0: nil
       case 1: self.replaced(n, response.records, by: entry)
-      case 2:
-        .decided(
-          .reject(
-            .invalidRecord,
-            message: "Plugin \(entry.plugin): "
-              + "\(Self.line(response.message) ?? "the batch is refused")."))
+      case 2: Self.refused(response.message, by: entry)
       default: self.failed(n, entry, Self.line(response.message) ?? "it gave no reason")
       }
     }
+  }
+
+  private static func refused(_ message: String?, by entry: PluginChain.Entry) -> Fate {
+    .decided(
+      .reject(
+        .invalidRecord,
+        message: "Plugin \(entry.plugin): \(line(message) ?? "the batch is refused")."))
   }
 
   private func replaced(_ n: Int, _ records: WireRecords, by entry: PluginChain.Entry) -> Fate? {
@@ -211,9 +213,11 @@ private final class Interception {
     request.deadlineMs = Int32(clamping: entry.deadlineMillis)
     request.records = .owned(bytes(n))
     send(request, by: entry, n) { (response: PluginPartitionResponse) in
-      response.outcome == 0
-        ? self.placed(n, response.parts, by: entry)
-        : self.failed(n, entry, Self.line(response.message) ?? "it gave no reason")
+      switch response.outcome {
+      case 0: self.placed(n, response.parts, by: entry)
+      case 2: Self.refused(response.message, by: entry)
+      default: self.failed(n, entry, Self.line(response.message) ?? "it gave no reason")
+      }
     }
   }
 
