@@ -26,6 +26,8 @@ enum Limits {
   static let groupAppendParts = 64
   /// A text file of Roost's or Kafka's that is read whole: checkpoints, properties.
   static let textFileBytes = 16 * 1024 * 1024
+  /// Producer snapshots of one log that wait for a flush; of more rolls the oldest goes without one.
+  static let stagedSnapshots = 16
   /// A producer snapshot that is read whole: about a million producers.
   static let snapshotBytes = 64 * 1024 * 1024
 }

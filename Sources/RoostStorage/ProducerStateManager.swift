@@ -252,6 +252,7 @@ final class ProducerStateManager {
   @discardableResult
   func stageSnapshot() -> Bool {
     guard mapEndOffset > lastSnapshotOffset else { return false }
+    if staged.count == Limits.stagedSnapshots { forgetSnapshot(staged[0].offset) }
     stagedCount += 1
     staged.append(
       StagedSnapshot(

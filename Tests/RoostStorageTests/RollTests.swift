@@ -69,6 +69,17 @@ struct RollTests {
     #expect(try base.list("/data/t-0").filter { $0.hasSuffix(".tmp") } == [])
   }
 
+  /// When no flush comes, what waits for one stays bounded, and a later start is none the worse.
+  @Test func snapshotsThatWaitForAFlushAreBounded() throws {
+    let log = try make(try open(base))
+    var next = 0
+    for _ in 0..<20 { next = try roll(log, from: next) }
+    try log.flushRolled(now: now)
+    #expect(try base.list("/data/t-0").filter { $0.hasSuffix(".snapshot") }.count == 16)
+    let again = try #require(try open(TestDiskCopy.of(base)).log(t0))
+    #expect(again.activeProducers().map { Int($0.lastSequence) } == [next - 1])
+  }
+
   @Test func aCleanStopLeavesNothingUndone() throws {
     let manager = try open(base)
     let log = try make(manager)
