@@ -30,7 +30,7 @@ public struct InterceptedTopic: Sendable {
   public let ledPartitions: [Int32]
 }
 
-/// One batch on its way to the log. It has passed the checks of its header and checksum.
+/// One batch on its way to the log. It has passed the checks of its header, its checksum and its records.
 ///
 /// Unchecked: the bytes are borrowed for the call of `intercept`, and are read on its thread alone.
 public struct InterceptedBatch: @unchecked Sendable {
