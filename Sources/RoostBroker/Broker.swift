@@ -49,6 +49,8 @@ public final class Broker: @unchecked Sendable {
   let replicas: ReplicaManager
   let fetchSessions: FetchSessionCache
   let metrics = BrokerMetrics()
+  /// Of requests that wait for the I/O pool.
+  let waitingForIO = ByteAllowance(limit: Limits.waitingBytesMax)
   /// Says that the I/O pool takes no more.
   let overload = LineGate()
   let upkeep: Upkeep
@@ -159,11 +161,20 @@ public final class Broker: @unchecked Sendable {
         }
       }
     }
-    autoCreation = AutoTopicCreation(settings: settings) { request, client, done in
+    autoCreation = AutoTopicCreation(settings: settings) { [metadata] request, client, done in
+      let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
       coordinator.forward(
-        request, of: client, version: 7, expecting: CreateTopicsResponse.self,
-        deadline: Deadline(afterMillis: Int64(request.timeoutMs)), on: control
-      ) { _ in done() }
+        request, of: client, version: 7, expecting: CreateTopicsResponse.self, deadline: deadline,
+        on: control
+      ) { result in
+        guard case .success(let response) = result else { return done() }
+        // Before this broker knows it, another client that asks for it would have it made once more.
+        let made = response.topics.filter { $0.errorCode == 0 }.map(\.topicId)
+        metadata.wait(
+          on: control, afterMillis: deadline.remainingMillis,
+          until: { image in made.allSatisfy { image.topic($0) != nil } }
+        ) { _ in done() }
+      }
     }
     follower = MetadataFollower(
       loop: control, pool: ioPool, transport: transport, metadata: metadata, replicas: replicas,

@@ -10,12 +10,15 @@ struct Call: Sendable {
   let version: Int16
   let client: ClientIdentity
   let slot: ResponseSlot
+  /// What the request counts for while it waits.
+  private let waitingBytes: Int
   private let log: BrokerLog
 
   init(_ request: InboundRequest, log: BrokerLog) {
     version = request.apiVersion
     client = request.client
     slot = request.slot
+    waitingBytes = Limits.waitingBytesPerByte * request.body.count
     self.log = log
   }
 
@@ -44,13 +47,20 @@ struct Call: Sendable {
   /// Closes the connection instead of an answer: the request asks for too much, or means nothing.
   func close(_ reason: String) { slot.close(reason) }
 
-  /// Works the answer out on a thread of the I/O pool. Where too many jobs wait there already, `refusal` is the answer,
+  /// Works the answer out on a thread of the I/O pool. Where too much waits there already, `refusal` is the answer,
   /// made here: it must not touch the disk, and says REQUEST_TIMED_OUT, which makes clients try again.
   func answerLater<Response: WireMessage>(
     _ broker: Broker, refusal: () -> Response, _ work: @escaping @Sendable () -> Response
   ) {
     let call = self
-    if broker.ioPool.submit(queueMax: Limits.ioWaitingMax, { call.answer(work()) }) { return }
+    if broker.waitingForIO.take(waitingBytes) {
+      let isTaken = broker.ioPool.submit(queueMax: Limits.ioWaitingMax) {
+        call.answer(work())
+        broker.waitingForIO.give(call.waitingBytes)
+      }
+      if isTaken { return }
+      broker.waitingForIO.give(waitingBytes)
+    }
     broker.overload.note {
       broker.log.warning("the disk does not keep up: requests that need it are refused\($0)")
     }

@@ -28,6 +28,15 @@ enum Limits {
   static let watchersPerPartitionMax = 100_000
   /// Requests that wait for the coordinator's answer at a time; more are refused with REQUEST_TIMED_OUT.
   static let forwardedRequestsMax = 1_000
+  /// Bytes in memory of the requests that wait for the coordinator, and of those that wait for the I/O pool; one alone
+  /// may take more. Beyond, a request is refused with REQUEST_TIMED_OUT.
+  static let waitingBytesMax = 256 << 20
+  /// What a byte of a request counts for while its request waits: decoded, encoded anew, answered.
+  static let waitingBytesPerByte = 16
+  /// Milliseconds that a client's request may wait for the coordinator or for this broker's metadata, whatever it asks.
+  static let deadlineMillisMax: Int64 = 10 * 60_000
+  /// Requests that wait for this broker's metadata to show what they have changed; one beyond it does not wait.
+  static let metadataWaitersMax = 1_000
   /// Milliseconds that the coordinator has for an automatic creation.
   static let autoCreateTimeoutMillis: Int32 = 30_000
   /// Produce requests, and groups of batches, whose memory one event loop keeps for the next ones.

@@ -119,6 +119,12 @@ public final class EventLoop: @unchecked Sendable {
     return clock
   }
 
+  /// Timers that are set. On the loop.
+  public var timerCount: Int {
+    checkCurrent()
+    return timers.count
+  }
+
   /// Runs `body` once, not before so many nanoseconds have passed (the kernel wakes us by the millisecond).
   @discardableResult
   public func schedule(afterNanos delay: UInt64, _ body: @escaping () -> Void) -> Timer {

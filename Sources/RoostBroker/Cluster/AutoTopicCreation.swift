@@ -12,7 +12,7 @@ final class AutoTopicCreation: Sendable {
     ) -> Void
 
   private let inFlight = Mutex<Set<String>>([])
-  /// Sends the request to the coordinator; `done` comes on any thread.
+  /// Sends the request to the coordinator; `done` comes on any thread, when the topics are known here or not made.
   private let send: Send
   private let partitions: Int32
   private let replicationFactor: Int16

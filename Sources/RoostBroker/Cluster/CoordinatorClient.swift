@@ -14,11 +14,15 @@ final class CoordinatorClient: Sendable {
   private let loop: EventLoop
   private let transport: any CoordinatorTransport
   private let waiting = Atomic<Int>(0)
+  private let waitingBytes = ByteAllowance(limit: Limits.waitingBytesMax)
 
   init(loop: EventLoop, transport: any CoordinatorTransport) {
     self.loop = loop
     self.transport = transport
   }
+
+  /// Requests without an answer.
+  var waitingCount: Int { waiting.load(ordering: .relaxed) }
 
   /// A client's request, in an envelope that says whose it is. `done` comes on `caller`, once.
   func forward<Request: WireMessage, Response: WireMessage>(
@@ -36,9 +40,12 @@ final class CoordinatorClient: Sendable {
           ForwardFailure(
             error: .invalidRequest, message: "the request cannot be handed on: \(error)")))
     }
+    let bytes = Limits.waitingBytesPerByte * envelope.requestData.count
+    guard waitingBytes.take(bytes) else { return done(.failure(.overloaded)) }
     ask(
       envelope, version: 0, expecting: EnvelopeResponse.self, deadline: deadline, on: caller
-    ) { result in
+    ) { [self] result in
+      waitingBytes.give(bytes)
       done(
         result.flatMap { answer in
           do throws(ForwardedRequest.Refusal) {
@@ -65,7 +72,8 @@ final class CoordinatorClient: Sendable {
       caller.submit { done(result) }
     }
     loop.submit { [self] in
-      loop.schedule(afterMillis: deadline.remainingMillis) { once.finish(.failure(.timedOut)) }
+      once.begin(
+        loop.schedule(afterMillis: deadline.remainingMillis) { once.finish(.failure(.timedOut)) })
       attempt(request, version, deadline, once)
     }
   }
@@ -93,21 +101,25 @@ final class CoordinatorClient: Sendable {
     }
   }
 
-  /// The first result counts.
-  private final class Once<Response: Sendable>: Sendable {
-    private let action: Mutex<(@Sendable (Result<Response, ForwardFailure>) -> Void)?>
+  /// The first result counts, and ends the timer, so that nothing of the request is held until its deadline.
+  private final class Once<Response: Sendable>: @unchecked Sendable {
+    // Unchecked: after it was made it is used on the control loop alone.
+    private var action: (@Sendable (Result<Response, ForwardFailure>) -> Void)?
+    private var timer: EventLoop.Timer?
 
     init(_ action: @escaping @Sendable (Result<Response, ForwardFailure>) -> Void) {
-      self.action = Mutex(action)
+      self.action = action
     }
 
-    var isFinished: Bool { action.withLock { $0 == nil } }
+    var isFinished: Bool { action == nil }
+
+    func begin(_ timer: EventLoop.Timer) { self.timer = timer }
 
     func finish(_ result: Result<Response, ForwardFailure>) {
-      let action = action.withLock { action in
-        defer { action = nil }
-        return action
-      }
+      timer?.cancel()
+      timer = nil
+      let action = action
+      self.action = nil
       action?(result)
     }
   }

@@ -1,11 +1,13 @@
 internal import RoostMessages
 internal import RoostSystem
 
-/// A moment by which an answer is wanted.
+/// A moment by which an answer is wanted, `Limits.deadlineMillisMax` away at most: clients choose freely.
 struct Deadline: Sendable {
   private let atMillis: Int64
 
-  init(afterMillis: Int64) { atMillis = MonotonicClock.millis() + max(0, afterMillis) }
+  init(afterMillis: Int64) {
+    atMillis = MonotonicClock.millis() + min(max(0, afterMillis), Limits.deadlineMillisMax)
+  }
 
   /// At least this long from now: what a request is given to reach the coordinator, whatever its own timeout says.
   func orLeast(_ millis: Int64) -> Deadline {

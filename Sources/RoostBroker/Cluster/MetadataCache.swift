@@ -42,40 +42,62 @@ final class MetadataCache: Sendable {
   }
 
   func publish(_ image: MetadataImage) {
-    let due = state.withLock { state in
+    let waiters = state.withLock { state in
       state.image = image
-      let due = state.waiters.filter { $0.isDone(image) }
-      if !due.isEmpty {
-        let ids = Set(due.map(\.id))
-        state.waiters.removeAll { ids.contains($0.id) }
-      }
-      return due
+      return state.waiters
     }
-    for waiter in due { waiter.resume(true) }
+    // Outside the lock: what they look at may be long, and everyone reads the image.
+    for waiter in waiters where waiter.isDone(image) { take(waiter.id)?.resume(true) }
+  }
+
+  /// Who waits by this number, and does no more.
+  private func take(_ id: Int) -> Waiter? {
+    state.withLock { state in
+      state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0) }
+    }
   }
 
   /// On `loop`: calls `resume` there once, with true when an image has come that satisfies `isDone` (the present one
-  /// counts), or with false after `afterMillis`.
+  /// counts), or with false after `afterMillis`, or at once where too many wait.
   func wait(
     on loop: EventLoop, afterMillis: Int64,
     until isDone: @escaping @Sendable (MetadataImage) -> Bool,
     resume: @escaping @Sendable (Bool) -> Void
   ) {
-    let id: Int? = state.withLock { state in
-      if isDone(state.image) { return nil }
+    let timer = TimerBox()
+    let (image, id) = state.withLock { state -> (MetadataImage, Int?) in
+      guard state.waiters.count < Limits.metadataWaitersMax else { return (state.image, nil) }
       let id = state.nextWaiter
       state.nextWaiter += 1
-      state.waiters.append(
-        Waiter(id: id, isDone: isDone) { found in loop.submit { resume(found) } })
-      return id
-    }
-    guard let id else { return resume(true) }
-    loop.schedule(afterMillis: afterMillis) { [self] in
-      let waiter = state.withLock { state -> Waiter? in
-        guard let at = state.waiters.firstIndex(where: { $0.id == id }) else { return nil }
-        return state.waiters.remove(at: at)
+      let waiter = Waiter(id: id, isDone: isDone) { found in
+        loop.submit {
+          timer.cancel()
+          resume(found)
+        }
       }
-      if waiter != nil { resume(false) }
+      state.waiters.append(waiter)
+      return (state.image, id)
+    }
+    // After it is in the list: an image that comes meanwhile asks it, too, and one of the two finds it there.
+    let isDoneNow = isDone(image)
+    guard let id else { return resume(isDoneNow) }
+    if isDoneNow {
+      if take(id) != nil { resume(true) }
+      return
+    }
+    timer.timer = loop.schedule(afterMillis: afterMillis) { [self] in
+      if take(id) != nil { resume(false) }
+    }
+  }
+
+  /// The timer of one who waits.
+  private final class TimerBox: @unchecked Sendable {
+    // Unchecked: used on the loop of the one who waits alone.
+    var timer: EventLoop.Timer?
+
+    func cancel() {
+      timer?.cancel()
+      timer = nil
     }
   }
 }
