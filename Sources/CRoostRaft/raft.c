@@ -17,12 +17,10 @@
 
 // An append to the disk that libraft waits for.
 struct write {
-  struct write *next;
   struct raft_io_append request; // `data` is this write
   struct raft_io_append *outer;  // libraft's
   raft_io_append_cb outer_cb;
   struct roost_raft *owner;
-  int status;
 };
 
 struct command {
@@ -43,9 +41,7 @@ struct roost_raft {
   struct raft_io *io; // &uv_io, or the simulation's
   bool is_driven;     // the simulation's: no loop, no thread
   int (*append)(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned n,
-                raft_io_append_cb cb); // the I/O's own, and so is close
-  void (*close)(struct raft_io *io, raft_io_close_cb cb);
-  raft_io_close_cb io_closed; // libraft's
+                raft_io_append_cb cb); // the I/O's own
   struct raft_fsm fsm;
   struct raft raft;
   pthread_t thread;
@@ -53,8 +49,7 @@ struct roost_raft {
   uint64_t seen_term;
   bool closing;     // on the raft thread
   size_t writing;   // on the raft thread: appends that the I/O has taken and not answered
-  bool is_unwell;       // on the raft thread: it could not even begin to write
-  struct write *failed; // on the raft thread: appends that failed, the newest first
+  bool is_unwell;   // on the raft thread: an append failed, or could not even begin
 
   pthread_mutex_t lock;
   struct command *first; // guarded by lock
@@ -122,20 +117,19 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf) {
 // --- The disk's answers, on their way to libraft.
 
 // libraft 0.15 takes the entries of a failed append off its log, and everything behind them; told so of the appends behind
-// it, too, it runs out of its log and crashes. And a leader goes on. So a failure is kept from it until the end, when it
-// hears of the failed ones the newest first; the caller hears at once that this server is unavailable.
+// it, too, or of one whose entries are gone already, it runs out of its log and crashes. And a leader goes on. So it never
+// hears of a failure: the caller does, at once, and this server is unavailable from then on. What libraft keeps for the
+// append is not given back; the process is about to end.
 static void on_written(struct raft_io_append *request, int status) {
   struct write *write = request->data;
   roost_raft *r = write->owner;
   r->writing--;
-  if (status == 0 || r->closing) { // an I/O that is being closed gives back the newest first itself
-    write->outer_cb(write->outer, status);
-    free(write);
+  if (status == 0) {
+    write->outer_cb(write->outer, 0);
   } else {
-    write->status = status;
-    write->next = r->failed;
-    r->failed = write;
+    r->is_unwell = true;
   }
+  free(write);
   // A stop may wait for the last one; not from inside raft.
   if (r->writing == 0) wake(r);
 }
@@ -144,7 +138,7 @@ static int io_append(struct raft_io *io, struct raft_io_append *request, const s
                      unsigned n, raft_io_append_cb cb) {
   struct raft *raft = io->data;
   roost_raft *r = raft->data;
-  if (r->failed != NULL) return RAFT_IOERR;
+  if (r->is_unwell) return RAFT_IOERR;
   struct write *write = calloc(1, sizeof *write);
   if (write == NULL) return RAFT_NOMEM;
   write->request.data = write;
@@ -160,25 +154,6 @@ static int io_append(struct raft_io *io, struct raft_io_append *request, const s
   return code;
 }
 
-static void on_io_closed(struct raft_io *io) {
-  struct raft *raft = io->data;
-  roost_raft *r = raft->data;
-  while (r->failed != NULL) {
-    struct write *write = r->failed;
-    r->failed = write->next;
-    write->outer_cb(write->outer, write->status);
-    free(write);
-  }
-  r->io_closed(io);
-}
-
-static void io_close(struct raft_io *io, raft_io_close_cb cb) {
-  struct raft *raft = io->data;
-  roost_raft *r = raft->data;
-  r->io_closed = cb;
-  r->close(io, on_io_closed);
-}
-
 // --- The loop.
 
 static void on_applied(struct raft_apply *request, int status, void *result) {
@@ -191,7 +166,7 @@ static void on_applied(struct raft_apply *request, int status, void *result) {
 }
 
 static void report_change(roost_raft *r) {
-  int32_t state = r->failed != NULL || r->is_unwell ? ROOST_RAFT_UNAVAILABLE : raft_state(&r->raft);
+  int32_t state = r->is_unwell ? ROOST_RAFT_UNAVAILABLE : raft_state(&r->raft);
   uint64_t term = r->raft.current_term;
   if (state == r->seen_state && term == r->seen_term) return;
   r->seen_state = state;
@@ -308,9 +283,7 @@ static int start_raft(roost_raft *r, const roost_raft_options *options, char *er
     return code;
   }
   r->append = r->io->append;
-  r->close = r->io->close;
   r->io->append = io_append;
-  r->io->close = io_close;
   code = raft_init(&r->raft, r->io, &r->fsm, options->id, options->address);
   if (code != 0) {
     snprintf(error, error_size, "%s", raft_strerror(code));

@@ -228,7 +228,9 @@ final class RaftWorld {
   /// A server has applied a batch.
   func applied(_ bytes: [UInt8], at offset: Int64) {
     if let known = truth[offset] {
-      #expect(known == bytes, "\(place): two servers applied different batches at \(offset)")
+      if known != bytes {
+        Issue.record("\(place): two servers applied different batches at \(offset)")
+      }
       return
     }
     guard offset == end, let before = images[end] else {
