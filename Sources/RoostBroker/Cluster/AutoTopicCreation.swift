@@ -30,8 +30,9 @@ final class AutoTopicCreation: Sendable {
   func create(_ names: [String], for client: RequestOrigin) {
     let wanted = inFlight.withLock { inFlight in
       var wanted: [String] = []
-      for name in names
-      where TopicName.refusal(of: name) == nil && inFlight.count < Limits.autoCreateInFlightMax {
+      for name in names {
+        guard inFlight.count < Limits.autoCreateInFlightMax else { break }
+        guard TopicName.refusal(of: name) == nil else { continue }
         if inFlight.insert(name).inserted { wanted.append(name) }
       }
       return wanted

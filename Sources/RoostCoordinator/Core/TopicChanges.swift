@@ -146,6 +146,7 @@ extension CoordinatorCore {
     var notes: [String] = []
     var counts: [String: Int] = [:]
     for topic in request.topics { counts[topic.name, default: 0] += 1 }
+    let planner = TopicPlanner(image: leading.image, settings: settings)
     for topic in request.topics {
       guard let count = counts.removeValue(forKey: topic.name) else { continue }
       if count > 1 {
@@ -154,8 +155,8 @@ extension CoordinatorCore {
         continue
       }
       do {
-        let (image, added) = try TopicPlanner(image: leading.image, settings: settings)
-          .growth(topic)
+        let (image, added) = try planner.growth(
+          topic, room: Limits.partitionsPerRequestMax - records.count)
         var grown = image
         grown.partitions += added.map { PartitionImage(replicas: $0, isr: $0, leader: $0[0]) }
         records += (image.partitions.count..<grown.partitions.count).map {

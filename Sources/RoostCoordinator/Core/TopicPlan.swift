@@ -42,10 +42,17 @@ struct TopicPlanner {
   let settings: CoordinatorSettings
   /// Topics of the same request that are planned already: the next one begins at another broker.
   var planned = 0
+  /// The image's topics by their names in metrics; made when the first topic asks.
+  private var collisions: [String: String]?
+
+  init(image: MetadataImage, settings: CoordinatorSettings) {
+    self.image = image
+    self.settings = settings
+  }
 
   // MARK: New topics
 
-  func plan(
+  mutating func plan(
     _ topic: CreateTopicsRequest.CreatableTopic, id: UUID
   ) throws(TopicRefusal) -> TopicPlan {
     try checkName(topic.name)
@@ -55,7 +62,7 @@ struct TopicPlanner {
     return TopicPlan(name: topic.name, id: id, replicas: replicas, configs: configs)
   }
 
-  private func checkName(_ name: String) throws(TopicRefusal) {
+  private mutating func checkName(_ name: String) throws(TopicRefusal) {
     if name == TopicName.metadata {
       throw TopicRefusal(.invalidRequest, "the internal topic \(name) cannot be created")
     }
@@ -66,13 +73,23 @@ struct TopicPlanner {
       throw TopicRefusal(.invalidTopicException, refusal)
     }
     guard TopicName.canCollide(name) else { return }
-    let key = TopicName.collisionKey(name)
-    if let other = image.topicIds.first(where: { TopicName.collisionKey($0.key) == key }) {
+    if let other = collidingTopic(TopicName.collisionKey(name)) {
       throw TopicRefusal(
         .invalidTopicException,
-        "\(name) and the topic \(other.key) differ in points and underscores alone, and their metrics would collide"
+        "\(name) and the topic \(other) differ in points and underscores alone, and their metrics would collide"
       )
     }
+  }
+
+  /// One look at all topics for a request, however many topics it names.
+  private mutating func collidingTopic(_ key: String) -> String? {
+    if collisions == nil {
+      collisions = Dictionary(
+        image.topicIds.lazy.filter { TopicName.canCollide($0.key) }
+          .map { (TopicName.collisionKey($0.key), $0.key) },
+        uniquingKeysWith: { first, _ in first })
+    }
+    return collisions?[key]
   }
 
   /// The last value of a key that is named twice counts.
@@ -201,9 +218,9 @@ struct TopicPlanner {
 
   // MARK: More partitions
 
-  /// The replicas of the partitions that are added.
+  /// The replicas of the partitions that are added: at most `room`, what the topics before it left of the request's limit.
   func growth(
-    _ request: CreatePartitionsRequest.CreatePartitionsTopic
+    _ request: CreatePartitionsRequest.CreatePartitionsTopic, room: Int
   ) throws(TopicRefusal) -> (topic: TopicImage, added: [[Int32]]) {
     guard let topic = image.topic(named: request.name) else {
       throw TopicRefusal(.unknownTopicOrPartition, nil)
@@ -224,11 +241,11 @@ struct TopicPlanner {
         .invalidReplicaAssignment,
         "\(added) partitions are to be added and \(assignments.count) are assigned")
     }
-    guard added <= Limits.partitionsPerRequestMax else {
+    guard added <= room else {
       throw TopicRefusal(
         .policyViolation,
         "\(added) partitions are to be added; a request makes at most \(Limits.partitionsPerRequestMax)"
-      )
+          + (room < Limits.partitionsPerRequestMax ? ", of which \(room) are left" : ""))
     }
     guard let assignments = request.assignments else {
       // Goes on where the topic's last partition was placed.
