@@ -86,6 +86,10 @@ public final class Connection: EventSource, @unchecked Sendable {
   public var isClosed: Bool { if case .closed = state { true } else { false } }
 
   @inline(__always)
+  /// Whether nobody waits for answers any more, though requests may still be read. Of Unix sockets alone; one system call.
+  /// On the loop.
+  public var isPeerGone: Bool { Socket.isPeerGone(stream.descriptor) }
+
   var isOnLoop: Bool { ThreadMark.current == loopMark }
 
   // MARK: Control, any thread

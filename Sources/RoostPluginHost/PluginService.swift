@@ -32,6 +32,11 @@ final class PluginService: RequestHandler, @unchecked Sendable {
   }
 
   func handle(_ request: InboundRequest) {
+    // The queue of the listener outlives this process: what a former one left there, perhaps the very batch that it
+    // hung at, has been given up by the broker.
+    guard !request.connection.isPeerGone else {
+      return request.slot.close("the broker has given this request up")
+    }
     do throws(WireError) {
       switch request.apiKey {
       case PluginHelloRequest.apiKey: try hello(request)

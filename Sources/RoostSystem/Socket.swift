@@ -55,6 +55,13 @@ public enum Socket {
     result(roost_receive(fd, buffer, capacity))
   }
 
+  /// Whether the other end of a Unix socket is closed: what it sent can still be read, but nobody waits for an answer.
+  /// Of a TCP connection it says only that the other end sends no more.
+  public static func isPeerGone(_ fd: Int32) -> Bool {
+    var asked = pollfd(fd: fd, events: Int16(ROOST_PEER_DONE), revents: 0)
+    return poll(&asked, 1, 0) > 0 && asked.revents != 0
+  }
+
   /// `more`: other bytes follow at once, so a packet need not go yet.
   public static func send(
     _ fd: Int32, _ bytes: UnsafeRawPointer, count: Int, more: Bool = false

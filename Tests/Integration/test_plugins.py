@@ -213,9 +213,16 @@ def test_a_hanging_plugin_delays_its_topics_alone(cluster):
     other = kafka.KafkaProducer(bootstrap_servers=cluster.bootstrap)
     assert other.send("open", key=b"keep", value=b"open").get(10)
     other.close()
+    # One more of its kind waits in the queue of the plugin's socket until the broker gives it up.
+    with pytest.raises(kafka.errors.KafkaError):
+        send().get(20)
     producer.close()
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: pid_of(cluster, "judge") not in (None, first), "the plugin to come back")
+    # The next process does not hang at what was given up: it needs no watchdog, and no process after it.
+    second = pid_of(cluster, "judge")
+    wait_until(lambda: isinstance(produce(cluster, "judged", [("keep", "after")])[0], tuple), "the plugin to work again", 20)
+    assert pid_of(cluster, "judge") == second
 
 
 def test_requests_wait_for_a_plugin_that_stands_still(cluster):

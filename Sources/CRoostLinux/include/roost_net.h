@@ -21,7 +21,7 @@ enum {
   ROOST_WRITABLE = 0x004,   // EPOLLOUT
   ROOST_ERROR = 0x008,      // EPOLLERR
   ROOST_HANGUP = 0x010,     // EPOLLHUP
-  ROOST_PEER_DONE = 0x2000, // EPOLLRDHUP
+  ROOST_PEER_DONE = 0x2000, // EPOLLRDHUP, and POLLRDHUP
 };
 
 int roost_epoll_create(void);
