@@ -53,6 +53,9 @@ GARBAGE = {
     "a version too new": frame(header(3, 99)),
     "a body that ends early": frame(header(3, 1) + b"\x00\x00"),
     "a count larger than the body": frame(header(3, 1) + struct.pack(">i", 2**31 - 1)),
+    "more names than one request may have": frame(header(3, 1) + struct.pack(">i", 100_001) + bytes(2 * 100_001)),
+    "more keys than one request may have": frame(header(10, 4) + b"\x00\x00\x92\x4e" + b"\x01" * 10_001 + b"\x00"),
+    "17 MiB that are not records": frame(header(3, 1) + bytes(17 << 20)),
     "a header that ends early": frame(b"\x00\x03"),
 }
 

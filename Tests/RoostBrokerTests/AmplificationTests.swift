@@ -67,4 +67,31 @@ import Testing
     #expect(lines.all.contains { $0.contains("FindCoordinator") })
     try harness.end()
   }
+
+  @Test func recordsOfAPartitionAreDeletedOnceHoweverOftenItIsNamed() async throws {
+    let harness = try BrokerHarness()
+    let client = harness.connect()
+    _ = try await client.createTopic("t", partitions: 2)
+    for partition in [Int32(0), 1] {
+      _ = try await client.produce("t", partition, Batches.make(10), acks: -1)
+    }
+    func topic(_ offsets: [(Int32, Int64)]) -> DeleteRecordsRequest.DeleteRecordsTopic {
+      var topic = DeleteRecordsRequest.DeleteRecordsTopic()
+      topic.name = "t"
+      topic.partitions = offsets.map { index, offset in
+        var partition = DeleteRecordsRequest.DeleteRecordsPartition()
+        partition.partitionIndex = index
+        partition.offset = offset
+        return partition
+      }
+      return topic
+    }
+    var request = DeleteRecordsRequest()
+    request.topics = [topic([(0, 9), (1, 2), (0, 4)]), topic([(0, 3)])]
+    let answer = try await client.request(request, 2, DeleteRecordsResponse.self).message
+    #expect(answer.topics.map(\.name) == ["t"])
+    #expect(answer.topics[0].partitions.map(\.partitionIndex) == [0, 1])
+    #expect(answer.topics[0].partitions.map(\.lowWatermark) == [3, 2])
+    try harness.end()
+  }
 }

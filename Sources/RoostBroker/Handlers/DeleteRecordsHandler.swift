@@ -16,20 +16,49 @@ enum DeleteRecordsHandler: ApiHandler {
   private static let everything: Int64 = -1
 
   static func handle(_ request: DeleteRecordsRequest, _ call: Call, _ broker: Broker) {
+    let topics = merged(request.topics)
     // Segments go with it, so it is work for a thread that may wait.
     call.answerLater(broker) {
-      answer(request) { _, _ in .failure(Refusal(error: .requestTimedOut)) }
+      answer(topics) { _, _ in .failure(Refusal(error: .requestTimedOut)) }
     } _: {
-      answer(request) { topic, asked in delete(topic, asked, broker) }
+      answer(topics) { topic, asked in delete(topic, asked, broker) }
     }
   }
 
+  /// As in Kafka, of a partition that is named more than once the last offset counts, and it is answered once.
+  private static func merged(
+    _ topics: [DeleteRecordsRequest.DeleteRecordsTopic]
+  ) -> [DeleteRecordsRequest.DeleteRecordsTopic] {
+    var merged: [DeleteRecordsRequest.DeleteRecordsTopic] = []
+    var places: [String: Int] = [:]
+    var partitions: [[Int32: Int]] = []
+    for var topic in topics {
+      let asked = topic.partitions
+      topic.partitions = []
+      let at = places[topic.name] ?? merged.count
+      if at == merged.count {
+        places[topic.name] = at
+        merged.append(topic)
+        partitions.append([:])
+      }
+      for partition in asked {
+        if let place = partitions[at][partition.partitionIndex] {
+          merged[at].partitions[place] = partition
+        } else {
+          partitions[at][partition.partitionIndex] = merged[at].partitions.count
+          merged[at].partitions.append(partition)
+        }
+      }
+    }
+    return merged
+  }
+
   private static func answer(
-    _ request: DeleteRecordsRequest,
+    _ topics: [DeleteRecordsRequest.DeleteRecordsTopic],
     _ delete: (String, DeleteRecordsRequest.DeleteRecordsPartition) -> Result<Int64, Refusal>
   ) -> DeleteRecordsResponse {
     var response = DeleteRecordsResponse()
-    response.topics = request.topics.map { topic in
+    response.topics = topics.map { topic in
       var result = DeleteRecordsResponse.DeleteRecordsTopicResult()
       result.name = topic.name
       result.partitions = topic.partitions.map { asked in
