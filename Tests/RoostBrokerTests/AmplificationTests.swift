@@ -35,6 +35,25 @@ import Testing
     try harness.end()
   }
 
+  @Test func theSettingsOfAResourceAreWorkedOutOnce() async throws {
+    let harness = try BrokerHarness()
+    _ = try await harness.connect().createTopic("t")
+    let asked = [("1", Int8(4)), ("+1", 4), ("01", 4), ("t", 2), ("t", 2)].map { name, type in
+      DescribeConfigsHandler.Asked(type: type, name: name, keys: nil)
+    }
+    let results = DescribeConfigsHandler.answer(asked, withSynonyms: true, harness.broker).results
+    #expect(results.map(\.resourceName) == ["1", "+1", "01", "t", "t"])
+    let places = results.map { $0.configs.withUnsafeBufferPointer { $0.baseAddress } }
+    #expect(Set(places).count == 2)
+    #expect(results.allSatisfy { $0.errorCode == 0 && $0.configs.count > 20 })
+    // Other keys are another question.
+    let one = DescribeConfigsHandler.Asked(type: 2, name: "t", keys: ["retention.ms"])
+    let both = DescribeConfigsHandler.answer(
+      [asked[3], one], withSynonyms: false, harness.broker)
+    #expect(both.results[1].configs.map(\.name) == ["retention.ms"])
+    try harness.end()
+  }
+
   @Test func whatOneAnswerDoesNotHoldIsToBeAskedForAgain() async throws {
     let harness = try BrokerHarness()
     let client = harness.connect()

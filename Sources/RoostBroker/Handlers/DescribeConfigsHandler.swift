@@ -18,13 +18,21 @@ enum DescribeConfigsHandler: ApiHandler {
   private typealias Entry = DescribeConfigsResponse.DescribeConfigsResourceResult
 
   /// What is asked of one resource.
-  private struct Asked: Sendable {
+  struct Asked: Hashable, Sendable {
     var type: Int8
     var name: String
     /// Nil: all.
     var keys: Set<String>?
 
     func isWanted(_ name: String) -> Bool { keys?.contains(name) ?? true }
+
+    /// The same with a broker's id in its one spelling: "01" and "+1" are read as 1, as in Kafka.
+    var canonical: Asked {
+      guard ConfigResource.Kind(rawValue: type) == .broker, let id = Int32(name) else {
+        return self
+      }
+      return Asked(type: type, name: String(id), keys: keys)
+    }
   }
 
   /// What one answer may still take.
@@ -51,11 +59,13 @@ enum DescribeConfigsHandler: ApiHandler {
     }
   }
 
-  private static func answer(
+  /// A resource that is named again is answered again, but worked out once: the answers share their settings.
+  static func answer(
     _ asked: [Asked], withSynonyms: Bool, _ broker: Broker
   ) -> DescribeConfigsResponse {
     let image = broker.metadata.image
     var room = Room()
+    var known: [Asked: [Entry]] = [:]
     var at = 0
     return answer(asked) { answer in
       let asked = asked[at]
@@ -64,18 +74,25 @@ enum DescribeConfigsHandler: ApiHandler {
       guard kind == .topic || kind == .broker else {
         return refuse(&answer, .invalidRequest, "Resources of this type are not described here.")
       }
-      room.lookedAt -= kind == .topic ? TopicConfigs.all.count : BrokerConfigs.all.count
+      let same = asked.canonical
+      let found = known[same]
+      if found == nil {
+        room.lookedAt -= kind == .topic ? TopicConfigs.all.count : BrokerConfigs.all.count
+      }
       guard room.lookedAt >= 0, room.described > 0 else {
         return refuse(
           &answer, .invalidRequest,
           "One answer does not hold the settings of so many resources: ask for this one in another request."
         )
       }
-      if kind == .topic {
+      if let found {
+        answer.configs = found
+      } else if kind == .topic {
         topic(&answer, asked, withSynonyms: withSynonyms, broker, image)
       } else {
         describeBroker(&answer, asked, withSynonyms: withSynonyms, broker, image)
       }
+      if answer.errorCode == 0 { known[same] = answer.configs }
       room.described -= answer.configs.count
     }
   }
