@@ -105,9 +105,11 @@ public struct Directories: Equatable, Sendable {
 
   /// Where the runtime directories of this user's clusters are.
   public static func runtimeBase(_ environment: [String: String]) -> String {
-    absolute(environment["XDG_RUNTIME_DIR"]).map { $0 + "/roost" }
-      ?? "/tmp/roost-\(HostFiles.userId())"
+    absolute(environment["XDG_RUNTIME_DIR"]).map { $0 + "/roost" } ?? sharedBase
   }
+
+  /// Where users without directories of their own have them: in a directory that everybody may write to.
+  private static var sharedBase: String { "/tmp/roost-\(HostFiles.userId())" }
 
   /// systemd separates several by colons.
   private static func first(_ value: String?) -> String? {
@@ -130,6 +132,9 @@ public struct Directories: Equatable, Sendable {
   public func prepare() throws(RoostError) {
     try HostFiles.makePrivateDirectory(state)
     try HostFiles.makePrivateDirectory(log)
+    // Anybody could have made the one in /tmp first.
+    let shared = Self.sharedBase
+    if runtime.hasPrefix(shared + "/") { try HostFiles.makePrivateDirectory(shared) }
     try HostFiles.makePrivateDirectory(runtime)
   }
 }

@@ -100,7 +100,7 @@ public enum HostFiles {
 
   /// Takes the lock file at `path` for as long as this process lives; nil: another process has it.
   public static func lock(_ path: String) throws(RoostError) -> Int32? {
-    let fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    let fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard fd >= 0 else { throw .process("open the lock \(path)") }
     if flock(fd, LOCK_EX | LOCK_NB) == 0 { return fd }
     let busy = Glibc.errno == EWOULDBLOCK

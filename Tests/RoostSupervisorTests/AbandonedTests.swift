@@ -2,6 +2,7 @@ import Glibc
 import RoostBase
 import RoostMessagesPrivate
 import RoostSystem
+import RoostWire
 import Testing
 
 @testable import RoostSupervisor
@@ -116,13 +117,14 @@ struct AbandonedTests {
     cluster.until("all are gone") { (try? abandoned(cluster))??.living.isEmpty == true }
     // The number of a process that lives, with another start time: it is not the one of the record.
     let file = ChildRecordFile(path: cluster.runtime + "/children", cluster: "test")
-    var records = try #require(try file.read())
+    var (records, owner) = try #require(try file.read())
+    #expect(owner == geteuid())
     records.children[0].pid = getpid()
-    #expect(ChildRecordFile.living(records).isEmpty)
+    #expect(ChildRecordFile.living(records, owner: owner).isEmpty)
     records.children[0].startTime = Int64(try #require(ProcFS.startTime(pid: getpid())))
-    #expect(ChildRecordFile.living(records).map(\.leftover.pid) == [getpid()])
+    #expect(ChildRecordFile.living(records, owner: owner).map(\.leftover.pid) == [getpid()])
     records.bootId = "another"
-    #expect(ChildRecordFile.living(records).isEmpty)
+    #expect(ChildRecordFile.living(records, owner: owner).isEmpty)
     let found = try #require(try abandoned(cluster))
     #expect(found.sentence.contains("does not run: its roostd died, and none of its processes"))
     // A roostd that begins has the lock.
@@ -132,5 +134,106 @@ struct AbandonedTests {
     HostFiles.close(lock)
     #expect(try found.end(timeoutMillis: 0) { _ in })
     #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
+  }
+}
+
+/// What other users lay out for whoever types `roost down`.
+struct TrapTests {
+  /// A directory of this test, removed with it.
+  final class Folder {
+    let path: String
+    init() throws {
+      var template = Array("/tmp/roost-trap.XXXXXX".utf8CString)
+      path = try #require(mkdtemp(&template).map { String(cString: $0) })
+    }
+    deinit {
+      _ = try? ChildProcess.wait(
+        pid: ChildProcess.spawn(
+          SpawnRequest(program: "/bin/rm", arguments: ["rm", "-rf", path], environment: [])))
+    }
+  }
+
+  /// The places below a base with one cluster, `test`, that left something.
+  func places(_ folder: Folder) -> [String] {
+    ClusterControl.places(environment: ["XDG_RUNTIME_DIR": folder.path])
+      .filter { $0.runtime.hasPrefix(folder.path) }.map(\.cluster)
+  }
+
+  func makePlace(_ folder: Folder) throws -> String {
+    let runtime = folder.path + "/roost/test"
+    try HostFiles.makePrivateDirectory(runtime)
+    try HostFiles.replace(runtime + "/children", [])
+    return runtime
+  }
+
+  @Test func aDirectoryThatOthersMayWriteToIsNotLookedAt() throws {
+    let folder = try Folder()
+    let runtime = try makePlace(folder)
+    #expect(places(folder) == ["test"])
+    for path in [runtime, folder.path + "/roost"] {
+      for mode: mode_t in [0o770, 0o707] {
+        #expect(chmod(path, mode) == 0)
+        #expect(places(folder).isEmpty)
+      }
+      #expect(chmod(path, 0o755) == 0)
+      #expect(places(folder) == ["test"])
+    }
+    // A link to one is none.
+    #expect(rename(runtime, folder.path + "/real") == 0)
+    #expect(symlink(folder.path + "/real", runtime) == 0)
+    #expect(places(folder).isEmpty)
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+  func anotherUsersDirectoryIsNotLookedAt() throws {
+    let folder = try Folder()
+    let runtime = try makePlace(folder)
+    for path in [runtime, folder.path + "/roost"] {
+      #expect(chown(path, 12_345, 12_345) == 0)
+      #expect(places(folder).isEmpty)
+      // The service's user has one below /run/roost.
+      #expect(ClusterControl.isBelieved(path, isSystem: true))
+      #expect(chown(path, 0, 0) == 0)
+      #expect(places(folder) == ["test"])
+    }
+  }
+
+  @Test func aRecordIsAFileAndNothingElse() throws {
+    let folder = try Folder()
+    let path = folder.path + "/children"
+    let file = ChildRecordFile(path: path, cluster: "test")
+    #expect(try file.read()?.owner == nil)
+    #expect(mkfifo(path, 0o600) == 0)
+    let pipe = #expect(throws: RoostError.self) { try file.read() }
+    #expect(pipe?.description.contains("is not a file") == true)
+    #expect(unlink(path) == 0)
+    #expect(symlink("/etc/passwd", path) == 0)
+    let link = #expect(throws: RoostError.self) { try file.read() }
+    #expect(link?.description.contains("is not a file") == true)
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+  func aRecordSaysNothingAboutAnotherUsersProcess() throws {
+    let folder = try Folder()
+    let path = folder.path + "/children"
+    var records = ChildRecords()
+    records.bootId = ProcFS.bootId()
+    var child = ChildRecords.Child()
+    child.role = "broker"
+    child.instance = "1"
+    child.pid = getpid()
+    child.startTime = Int64(try #require(ProcFS.startTime(pid: getpid())))
+    records.children = [child]
+    var writer = WireWriter(capacity: 512)
+    try records.encodeVersioned(into: &writer, version: ChildRecordFile.version)
+    try HostFiles.replace(path, writer.bytes())
+    let file = ChildRecordFile(path: path, cluster: "test")
+    func living() throws -> [Int32] {
+      let read = try #require(try file.read())
+      return ChildRecordFile.living(read.records, owner: read.owner).map(\.leftover.pid)
+    }
+    #expect(try living() == [getpid()])
+    #expect(chown(path, 12_345, 12_345) == 0)
+    #expect(try living().isEmpty)
   }
 }

@@ -33,12 +33,13 @@ public final class AbandonedCluster {
   init(_ place: ClusterControl.Place) throws(RoostError) {
     runtime = place.runtime
     let file = ChildRecordFile(path: runtime + "/children", cluster: place.cluster)
-    let records = try file.read()
+    let record = try file.read()
+    let records = record?.records
     cluster = records?.clusterName ?? place.cluster
     specPath = records?.specPath
     logDirectory = records?.logDirectory
     var held: [Int32: HeldProcess] = [:]
-    let found = records.map(ChildRecordFile.living) ?? []
+    let found = record.map { ChildRecordFile.living($0.records, owner: $0.owner) } ?? []
     for (leftover, process) in found.map({ ($0.leftover, $0.held) }) {
       held[leftover.pid] = process
     }

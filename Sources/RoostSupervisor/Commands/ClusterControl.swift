@@ -29,8 +29,8 @@ public final class ClusterControl {
   /// roostd's process, as the kernel says.
   public let pid: Int32
 
-  /// Where roostds on this machine that this user may talk to have left something, its own first. `runtime`: a
-  /// directory that was named instead.
+  /// Where roostds on this machine that this user may talk to have left something, its own first; what another user may
+  /// have laid out is not looked at. `runtime`: a directory that was named instead.
   public static func places(
     environment: [String: String], runtime: String? = nil
   ) -> [Place] {
@@ -42,12 +42,22 @@ public final class ClusterControl {
       return hasSomething(runtime) ? [Place(cluster: name, runtime: runtime)] : []
     }
     var places: [Place] = []
-    for base in [Directories.runtimeBase(environment), systemBase] {
+    for base in [Directories.runtimeBase(environment), systemBase]
+    // Only root makes anything in /run.
+    where base == systemBase || isBelieved(base, isSystem: false) {
       for name in HostFiles.list(base) where hasSomething("\(base)/\(name)") {
+        guard isBelieved("\(base)/\(name)", isSystem: base == systemBase) else { continue }
         places.append(Place(cluster: name, runtime: "\(base)/\(name)"))
       }
     }
     return places
+  }
+
+  /// Whether what a directory holds may be acted upon: it is a real one, of this user, and nobody else may write to it.
+  /// Anybody can make /tmp/roost-0. Root also takes the system's, which belong to the service's user.
+  static func isBelieved(_ directory: String, isSystem: Bool) -> Bool {
+    guard let owner = HostFiles.ownerOfGuardedDirectory(directory) else { return false }
+    return owner == HostFiles.userId() || (isSystem && HostFiles.userId() == 0)
   }
 
   /// The cluster that is named, or the only one: one that runs before one whose roostd died, one of which something

@@ -40,14 +40,15 @@ struct ChildRecordFile {
     try HostFiles.replace(path, writer.bytes())
   }
 
-  /// The record; nil when there is none. Throws `.malformed` when it cannot be read.
-  func read() throws(RoostError) -> ChildRecords? {
-    guard let bytes = try HostFiles.read(path, bytesMax: Self.bytesMax) else { return nil }
+  /// The record and the user whose file it is; nil when there is none. Throws `.malformed` when it cannot be read.
+  func read() throws(RoostError) -> (records: ChildRecords, owner: UInt32)? {
+    guard let file = try HostFiles.readOwned(path, bytesMax: Self.bytesMax) else { return nil }
     do {
-      return try bytes.withUnsafeBytes { bytes throws(WireError) in
+      let records = try file.bytes.withUnsafeBytes { bytes throws(WireError) in
         var reader = WireReader(bytes)
         return try ChildRecords.versioned(from: &reader)
       }
+      return (records, file.owner)
     } catch {
       throw RoostError(
         .malformed, "the record of children \(path) cannot be read; remove it", cause: error)
@@ -58,21 +59,28 @@ struct ChildRecordFile {
   func findLeftovers(_ log: EventLog) throws(RoostError) -> [(
     leftover: Leftover, held: HeldProcess
   )] {
-    do { return try read().map(Self.living) ?? [] } catch  where error.code == .malformed {
+    do { return try read().map { Self.living($0.records, owner: $0.owner) } ?? [] } catch
+      where error.code == .malformed
+    {
       log.warning("\(error)")
       return []
     }
   }
 
   /// Those of the record that are still alive, each held by a pidfd and verified by start time and boot id: first held,
-  /// then looked at, so that a number that is used again is never taken for the old process.
-  static func living(_ records: ChildRecords) -> [(leftover: Leftover, held: HeldProcess)] {
+  /// then looked at, so that a number that is used again is never taken for the old process. The record is believed
+  /// about processes of the user whose file it is, and about everybody's only where that is root: a service's user does
+  /// not get root to end another's process.
+  static func living(
+    _ records: ChildRecords, owner: UInt32
+  ) -> [(leftover: Leftover, held: HeldProcess)] {
     guard records.bootId == ProcFS.bootId() else { return [] }
     var found: [(leftover: Leftover, held: HeldProcess)] = []
     for child in records.children.prefix(Limits.processesMax) {
       guard child.pid > 1, let handle = try? ProcessHandle(pid: child.pid) else { continue }
       guard let startTime = ProcFS.startTime(pid: child.pid),
-        Int64(clamping: startTime) == child.startTime, !ProcFS.isZombie(pid: child.pid)
+        Int64(clamping: startTime) == child.startTime, !ProcFS.isZombie(pid: child.pid),
+        owner == 0 || ProcFS.user(pid: child.pid) == owner
       else { continue }
       found.append(
         (
