@@ -236,9 +236,13 @@ struct ClusterTests {
       cluster.roostdLog.contains("broker-1 of a former roostd still runs (pid \(pids[1]))")
     }
     #expect(kill(second, SIGTERM) == 0)
-    #expect(try cluster.wait(second) == .exited(0))
-    #expect(isAlive(pids[1]))
+    cluster.until("it stops") { cluster.status()?.state == "stopping" }
+    // It has not stopped while they serve, and a second one ends them at once.
     #expect(cluster.leftoverPids() == pids)
+    #expect(kill(second, SIGTERM) == 0)
+    #expect(try cluster.wait(second) == .exited(0))
+    for pid in pids { #expect(!isAlive(pid)) }
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
   }
 
   @Test func detachedItAnswersForTheStart() throws {
@@ -310,6 +314,21 @@ struct ClusterTests {
     #expect(kill(roostd, SIGTERM) == 0)
     #expect(try cluster.wait(roostd) == .exited(0))
     #expect(!isAlive(broker))
+    #expect(cluster.roostdLog.contains("broker-1 does not end by itself, killing it"))
+  }
+
+  @Test func aTerminalThatClosesSaysSoTwiceAndStopsCleanly() throws {
+    let cluster = try TestCluster(
+      brokers: 1, extra: "defaults: { timeouts: { stop: 1s } }\n")
+    let roostd = try cluster.start(
+      ["--log-level", "debug"], environment: ["ROOST_TEST_MODE_broker=stubborn"])
+    cluster.untilReady()
+    #expect(kill(roostd, SIGHUP) == 0)
+    cluster.until("it stops") { cluster.roostdLog.contains("stopping: SIGHUP") }
+    #expect(kill(roostd, SIGHUP) == 0)
+    #expect(try cluster.wait(roostd) == .exited(0))
+    #expect(cluster.roostdLog.contains("SIGHUP again: the stop goes on"))
+    #expect(!cluster.roostdLog.contains("ending everything at once"))
     #expect(cluster.roostdLog.contains("broker-1 does not end by itself, killing it"))
   }
 

@@ -246,6 +246,44 @@ struct CoreTests {
     #expect(core.handle(.bound, now: 8_003).contains(.process(broker, .spawn)))
   }
 
+  /// A core that ends what a former roostd left: a broker (pid 6) first, then a coordinator (pid 5).
+  func clearingCore() -> SupervisorCore {
+    var core = core()
+    let leftovers = [(Role.coordinator, Int32(5)), (.broker, 6)].map { role, pid in
+      Leftover(id: "\(ProcessId(role, "1"))", role: role, pid: pid, stopTimeoutMillis: 8_000)
+    }
+    _ = core.handle(.begin(leftovers: leftovers), now: 0)
+    return core
+  }
+
+  @Test func aStopWhileLeftoversEndWaitsForThem() {
+    var core = clearingCore()
+    let first = core.handle(.stop(by: "test"), now: 1)
+    #expect(first.contains(.announceStopping))
+    #expect(!first.contains(where: isFinish))
+    #expect(core.isStopping && core.phaseName == "stopping")
+    #expect(core.handle(.stop(by: "test"), now: 2).isEmpty)
+    let next = core.handle(.leftoverGone(pid: 6), now: 3)
+    #expect(next.contains(.signalLeftover(pid: 5, signal: Signal.terminate)))
+    #expect(core.handle(.timer, now: 8_003).contains(.signalLeftover(pid: 5, signal: Signal.kill)))
+    let last = core.handle(.leftoverGone(pid: 5), now: 8_004)
+    #expect(last.contains(.finish(code: 0, reason: "stopped by test")))
+    #expect(!last.contains(.bindListeners))
+  }
+
+  @Test func aSecondStopWhileLeftoversEndKillsThem() {
+    var core = clearingCore()
+    _ = core.handle(.stop(by: "test"), now: 1)
+    let kill = core.handle(.stopNow, now: 2)
+    #expect(
+      kill.filter { if case .signalLeftover = $0 { true } else { false } }
+        == [5, 6].map { .signalLeftover(pid: $0, signal: Signal.kill) })
+    #expect(core.handle(.stopNow, now: 3).isEmpty)
+    #expect(!core.handle(.leftoverGone(pid: 5), now: 4).contains(where: isFinish))
+    let last = core.handle(.leftoverGone(pid: 6), now: 5)
+    #expect(last.contains(.finish(code: 0, reason: "stopped by test")))
+  }
+
   @Test func anAddressThatCannotBeBoundEndsIt() {
     var core = core()
     _ = core.handle(.begin(leftovers: []), now: 0)

@@ -69,6 +69,16 @@ public struct LeftoverStop: Equatable, Sendable {
     return orders
   }
 
+  /// No more waiting: SIGKILL for all of the rest, whatever their stage.
+  mutating func kill() -> [Order] {
+    var orders: [Order] = []
+    for index in rest.indices where rest[index].progress != .asked(killAt: nil) {
+      orders.append(Order(pid: rest[index].process.pid, signal: Signal.kill))
+      rest[index].progress = .asked(killAt: nil)
+    }
+    return orders
+  }
+
   /// Who is waited for now.
   func waits(now: Int64) -> [StopWait] {
     rest.compactMap { entry in

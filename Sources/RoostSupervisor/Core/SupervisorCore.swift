@@ -37,14 +37,20 @@ public enum SupervisorAction: Equatable, Sendable {
 public struct SupervisorCore: Sendable {
   public enum Phase: Equatable, Sendable {
     case idle
-    /// Processes of a former roostd are ending.
-    case clearing(LeftoverStop)
+    /// Processes of a former roostd are ending. `end`: how this one finishes then, where a stop was asked for meanwhile.
+    case clearing(LeftoverStop, end: End?)
     case binding
     case starting
     case ready
     /// Stages of stopping: `Role.stopStage`.
     case stopping(stage: Int, code: Int32, reason: String)
     case finished
+  }
+
+  /// How it finishes.
+  public struct End: Equatable, Sendable {
+    let code: Int32
+    let reason: String
   }
 
   public private(set) var phase: Phase = .idle
@@ -73,7 +79,7 @@ public struct SupervisorCore: Sendable {
   public var nextDeadline: Int64? {
     let earliest = machines.values.compactMap(\.nextDeadline).min()
     switch phase {
-    case .clearing(let stop): return min(stop.nextDeadline ?? stopNoticeAt, stopNoticeAt)
+    case .clearing(let stop, _): return min(stop.nextDeadline ?? stopNoticeAt, stopNoticeAt)
     case .stopping: return min(earliest ?? stopNoticeAt, stopNoticeAt)
     case .idle, .binding, .starting, .ready, .finished: return earliest
     }
@@ -109,25 +115,26 @@ public struct SupervisorCore: Sendable {
           "\(leftover.id) of a former roostd still runs (pid \(leftover.pid)): ending it first"))
     }
     stopNoticeAt = now + Limits.stopNoticeMillis
-    clear(LeftoverStop(leftovers), now, &actions)
+    clear(LeftoverStop(leftovers), end: nil, now, &actions)
   }
 
   private mutating func leftoverGone(
     _ pid: Int32, _ now: Int64, _ actions: inout [SupervisorAction]
   ) {
-    guard case .clearing(var stop) = phase else { return }
+    guard case .clearing(var stop, let end) = phase else { return }
     stop.ended(pid)
-    clear(stop, now, &actions)
-    if stop.isDone { bind(&actions) }
+    clear(stop, end: end, now, &actions)
+    guard stop.isDone else { return }
+    if let end { finish(end.code, end.reason, &actions) } else { bind(&actions) }
   }
 
   /// Sends what is due to those that a former roostd left.
   private mutating func clear(
-    _ stop: LeftoverStop, _ now: Int64, _ actions: inout [SupervisorAction]
+    _ stop: LeftoverStop, end: End?, _ now: Int64, _ actions: inout [SupervisorAction]
   ) {
     var stop = stop
     actions += stop.step(now: now).map { .signalLeftover(pid: $0.pid, signal: $0.signal) }
-    phase = .clearing(stop)
+    phase = .clearing(stop, end: end)
   }
 
   private mutating func bind(_ actions: inout [SupervisorAction]) {
@@ -164,7 +171,7 @@ public struct SupervisorCore: Sendable {
   }
 
   private mutating func timer(_ now: Int64, _ actions: inout [SupervisorAction]) {
-    if case .clearing(let stop) = phase { clear(stop, now, &actions) }
+    if case .clearing(let stop, let end) = phase { clear(stop, end: end, now, &actions) }
     for id in order { tell(id, .timer, now, &actions) }
     guard now >= stopNoticeAt else { return }
     let waits = stopWaits(now)
@@ -175,7 +182,7 @@ public struct SupervisorCore: Sendable {
 
   /// The processes whose end is waited for.
   func stopWaits(_ now: Int64) -> [StopWait] {
-    if case .clearing(let stop) = phase { return stop.waits(now: now) }
+    if case .clearing(let stop, _) = phase { return stop.waits(now: now) }
     guard case .stopping = phase else { return [] }
     return order.compactMap { id in
       guard case .stopping(let life, let killAt, _, _)? = machines[id]?.state else { return nil }
@@ -189,14 +196,18 @@ public struct SupervisorCore: Sendable {
     code: Int32, reason: String, _ now: Int64, _ actions: inout [SupervisorAction]
   ) {
     switch phase {
-    case .idle, .clearing, .binding:
+    case .idle, .binding:
       finish(code, reason, &actions)
+    case .clearing(let stop, end: nil):
+      // Nobody may say "has stopped" while they still serve.
+      phase = .clearing(stop, end: End(code: code, reason: reason))
+      actions.append(.announceStopping)
     case .starting, .ready:
       phase = .stopping(stage: 0, code: code, reason: reason)
       stopNoticeAt = now + Limits.stopNoticeMillis
       actions.append(.announceStopping)
       stopStage(0, now, &actions)
-    case .stopping, .finished: break
+    case .clearing, .stopping, .finished: break
     }
   }
 
@@ -219,6 +230,11 @@ public struct SupervisorCore: Sendable {
   }
 
   private mutating func stopNow(_ now: Int64, _ actions: inout [SupervisorAction]) {
+    if case .clearing(var stop, let end?) = phase {
+      actions += stop.kill().map { .signalLeftover(pid: $0.pid, signal: $0.signal) }
+      phase = .clearing(stop, end: end)
+      return
+    }
     guard case .stopping = phase else {
       return stop(code: 0, reason: "stopped at once", now, &actions)
     }
@@ -281,8 +297,9 @@ public struct SupervisorCore: Sendable {
   public var statusText: String {
     switch phase {
     case .idle, .binding: return "beginning"
-    case .clearing(let stop):
-      return "ending \(stop.count) processes of a former roostd"
+    case .clearing(let stop, let end):
+      return (end == nil ? "" : "stopping: ")
+        + "ending \(stop.count) processes of a former roostd"
     case .finished: return finalStatus
     case .starting, .ready, .stopping:
       let parts = [
@@ -317,6 +334,7 @@ public struct SupervisorCore: Sendable {
   /// "starting", "ready" (every process runs), "degraded" (it was ready, and not every process runs) or "stopping".
   public var phaseName: String {
     switch phase {
+    case .clearing(_, end: .some): "stopping"
     case .idle, .clearing, .binding, .starting: "starting"
     case .ready: machines.values.allSatisfy(\.state.isRunning) ? "ready" : "degraded"
     case .stopping, .finished: "stopping"
@@ -324,8 +342,10 @@ public struct SupervisorCore: Sendable {
   }
 
   public var isStopping: Bool {
-    if case .stopping = phase { return true }
-    return phase == .finished
+    switch phase {
+    case .stopping, .finished, .clearing(_, end: .some): true
+    case .idle, .clearing, .binding, .starting, .ready: false
+    }
   }
 
   private func count(_ name: String, _ isOne: (Role) -> Bool) -> String? {

@@ -190,6 +190,9 @@ public final class Supervisor {
         // What a child said before it died comes before its death.
         readNotifications()
         reap()
+      } else if signal == Signal.hangup && stopsAsked > 0 {
+        // A terminal that closes says so twice, by its shell and by the kernel: nobody asked again.
+        log.debug("SIGHUP again: the stop goes on")
       } else {
         askToStop(
           by: ExitStatus.name(ofSignal: signal) + (sender > 0 ? " from process \(sender)" : ""))
@@ -360,7 +363,13 @@ public final class Supervisor {
     log.log(code == 0 ? .notice : .error, "cluster \(plan.cluster) has ended: \(reason)")
     for line in cause { log.error(line) }
     // Who still lives of an earlier roostd has to be found by the next one: its record stays.
-    if leftovers.isEmpty { HostFiles.remove(plan.directories.childRecords) }
+    // Without any, what a former one's children left is nobody's.
+    if leftovers.isEmpty {
+      HostFiles.remove(plan.directories.childRecords)
+      for case .unix(let path) in plan.processes.flatMap(\.listeners).map(\.address) {
+        HostFiles.remove(path)
+      }
+    }
     HostFiles.remove(plan.directories.controlSocket)
     HostFiles.remove(plan.directories.notifySocket)
     // Those that this roostd bound: what leftovers serve is theirs.
