@@ -124,7 +124,8 @@ static void on_written(struct raft_io_append *request, int status) {
   struct write *write = request->data;
   roost_raft *r = write->owner;
   r->writing--;
-  if (status == 0) {
+  // One that ends well behind one that failed is no more heard of: what it follows is not on the disk.
+  if (status == 0 && !r->is_unwell) {
     write->outer_cb(write->outer, 0);
   } else {
     r->is_unwell = true;

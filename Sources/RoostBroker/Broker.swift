@@ -289,7 +289,7 @@ public final class Broker: @unchecked Sendable {
       quiet.open()
     }
     quiet.wait()
-    coldReads.stop()
+    coldReads.stop(dropping: true)
     ioPool.stop()
     loops.stop()
     try logs.close(brokerEpoch: epoch, now: WallTime.millis())

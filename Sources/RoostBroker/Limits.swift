@@ -42,6 +42,8 @@ enum Limits {
   /// Produce requests, and groups of batches, whose memory one event loop keeps for the next ones.
   static let spareWorks = 64
   static let spareGroups = 64
+  /// Partitions of one batch of work that are compared one by one; more are found by hashing.
+  static let comparedGroups = 32
   /// Partitions that the memory of a kept produce request has room for; one that grew beyond is let go of.
   static let spareWorkPartitions = 1_024
   /// Batches that the memory of a kept group has room for, and groups that one loop has room for.
@@ -76,6 +78,9 @@ enum Limits {
   static let ioThreads = 2
   /// Threads that fetch what is not in the page cache; apart from the others, so that no flush waits for a reader.
   static let coldReadThreads = 2
+  /// Bytes that one Fetch has the disk bring in, unless its first partition alone gives more; the others come with the
+  /// next request.
+  static let coldReadBytesMax = 8 << 20
   /// Milliseconds until a cold read that found no room in the queue tries again.
   static let coldReadRetryMillis: Int64 = 20
 }

@@ -140,18 +140,11 @@ struct ProducerCore {
   ) -> Drained {
     var drained = Drained()
     var sizes: [Int32: Int] = [:]
-    for (partition, queue) in queues {
-      guard queue.inFlight == nil, let batch = queue.waiting.first,
+    for partition in Array(queues.keys) {
+      drained.expired += expire(partition, now: now)
+      guard let queue = queues[partition], queue.inFlight == nil, let batch = queue.waiting.first,
         isReady(batch, isAlone: queue.waiting.count == 1, now: now)
       else { continue }
-      guard now - batch.createdMillis < configuration.deliveryTimeoutMillis else {
-        queues[partition]?.waiting.removeFirst()
-        // Its number is lost with it.
-        if batch.identity != nil { queues[partition]?.producerId = -1 }
-        release(batch)
-        drained.expired.append(batch)
-        continue
-      }
       if batch.dueMillis == nil { batch.dueMillis = now }
       guard let node = leader(partition) else {
         batch.notBeforeMillis = now + backoff.firstMillis
@@ -169,6 +162,22 @@ struct ProducerCore {
       drained.requests[node, default: []].append(batch)
     }
     return drained
+  }
+
+  /// Takes all that has waited too long off the front of a queue: nothing would come back later for what is left there.
+  private mutating func expire(_ partition: TopicPartition, now: Int64) -> [Batch] {
+    var expired: [Batch] = []
+    while let queue = queues[partition], queue.inFlight == nil, let batch = queue.waiting.first,
+      now - batch.createdMillis >= configuration.deliveryTimeoutMillis
+    {
+      queues[partition]?.waiting.removeFirst()
+      // Its number is lost with it.
+      if batch.identity != nil { queues[partition]?.producerId = -1 }
+      batch.lastError = batch.lastError ?? expired.last?.lastError
+      release(batch)
+      expired.append(batch)
+    }
+    return expired
   }
 
   private mutating func release(_ batch: Batch) {

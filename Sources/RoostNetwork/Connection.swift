@@ -2,6 +2,7 @@ internal import Glibc
 public import RoostReactor
 public import RoostSystem
 internal import RoostWire
+internal import Synchronization
 
 /// A client's connection on the serving side: frames in, requests to the handler, answers out in their order.
 ///
@@ -59,6 +60,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   /// Since then it has not been read for a reason of ours.
   private var wasHeldBack = false
   private var isFrameLeased = false
+  private let gone = Atomic<Bool>(false)
   /// Since the last look of the idle sweep.
   private var wasActive = true
   private var idleSince: UInt64 = 0
@@ -86,6 +88,9 @@ public final class Connection: EventSource, @unchecked Sendable {
   public var isClosed: Bool { if case .closed = state { true } else { false } }
 
   @inline(__always)
+  /// The connection has ended: whatever is answered now is swallowed. Any thread, for work that can be spared.
+  public var isGone: Bool { gone.load(ordering: .relaxed) }
+
   /// Whether nobody waits for answers any more, though requests may still be read. Of Unix sockets alone; one system call.
   /// On the loop.
   public var isPeerGone: Bool { Socket.isPeerGone(stream.descriptor) }
@@ -183,6 +188,7 @@ public final class Connection: EventSource, @unchecked Sendable {
   private func tearDown() {
     if case .closed = state { return }
     state = .closed
+    gone.store(true, ordering: .relaxed)
     if isRegistered { loop.deregister(self) }
     stream.close()
     slots.removeAll()

@@ -93,6 +93,7 @@ struct FrameReader {
       if isKnownUniquelyReferenced(&block) { return true }
       // Whoever holds a lease keeps the block; what comes next gets another.
       chargeLeased()
+      endFrame(pool.budget)
       block = nil
     }
     guard pool.budget.mayBegin else { return false }
@@ -204,7 +205,11 @@ struct FrameReader {
   /// After the frames at hand were handed over: gives memory back that is not needed. `isLeaving`: the connection is
   /// gone, and the rest with it.
   mutating func settle(pool: inout BlockPool, isLeaving: Bool = false) {
-    guard block != nil else { return }
+    guard block != nil else {
+      endFrame(pool.budget)
+      if isLeaving { pool.budget.frameEnded(connection: connection) }
+      return
+    }
     let have = isLeaving ? 0 : end - start
     let isUnique = isKnownUniquelyReferenced(&block)
     if !isUnique { chargeLeased() }

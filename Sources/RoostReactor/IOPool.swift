@@ -50,10 +50,12 @@ public final class IOPool: @unchecked Sendable {
   /// Jobs that wait for a thread.
   public var jobsWaiting: Int { monitor.withLock { queue.count } }
 
-  /// Takes no more jobs, runs those that wait, and ends the threads. Waits for them; not on one of them.
-  public func stop() {
+  /// Takes no more jobs, runs those that wait, and ends the threads. Waits for them; not on one of them. `dropping`: what
+  /// waits is not run, since nobody is left to hear of it.
+  public func stop(dropping: Bool = false) {
     let running = monitor.withLock {
       isStopping = true
+      if dropping { queue = JobQueue() }
       monitor.wakeAll()
       defer { threads = [] }
       return threads

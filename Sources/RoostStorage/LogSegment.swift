@@ -12,7 +12,7 @@ final class LogSegment: @unchecked Sendable {
   let file: SegmentFile
   let offsetIndex: OffsetIndex
   let timeIndex: TimeIndex
-  private(set) var transactionIndex: TransactionIndex
+  let transactionIndex: TransactionIndex
   /// Bytes. Both.
   @exclusivity(unchecked) var size: Int
   /// The largest timestamp and the last offset of its batch; nil until somebody looked. Both.
@@ -250,6 +250,6 @@ final class LogSegment: @unchecked Sendable {
     file.renamed(to: path(.log))
     offsetIndex.file.renamed(to: path(.offsetIndex), deleted: deleted)
     timeIndex.file.renamed(to: path(.timeIndex), deleted: deleted)
-    transactionIndex = TransactionIndex(disk: disk, path: path(.transactionIndex))
+    transactionIndex.renamed(to: path(.transactionIndex))
   }
 }

@@ -134,7 +134,7 @@ extension PartitionLog {
     try changing { () throws(RoostError) in
       let verdict = check(bytes, origin: .coordinator)
       guard case .accept(let payload) = verdict else { return result(of: verdict, now: now) }
-      guard payload.first.baseOffset >= nextOffset else { return .refused(.invalidRecord) }
+      guard Self.ascends(bytes, from: nextOffset) else { return .refused(.invalidRecord) }
       let rolled = try rollIfNeeded(payload, bytes: bytes.count, now: now)
       let segment = active
       var staged = StagedBatches()
@@ -144,7 +144,6 @@ extension PartitionLog {
         guard let header = RecordBatchHeader(rest) else {
           preconditionFailure("a payload changed after it was checked")
         }
-        if at > 0, header.baseOffset < nextOffset { return .refused(.invalidRecord) }
         try assign(epoch: header.partitionLeaderEpoch, at: header.baseOffset)
         try takeIn(header, batch: rest, segment, &staged)
         at += header.totalSize
@@ -153,6 +152,20 @@ extension PartitionLog {
       publish(segment, staged, commits: false)
       return .appended(info(base: payload.first.baseOffset, rolled: rolled, now: now))
     }
+  }
+
+  /// Whether every batch begins at or behind the end of the one before it: looked at before anything is changed.
+  private static func ascends(_ bytes: UnsafeRawBufferPointer, from offset: Int64) -> Bool {
+    var next = offset
+    var at = 0
+    while at < bytes.count,
+      let header = RecordBatchHeader(UnsafeRawBufferPointer(rebasing: bytes[at...]))
+    {
+      if header.baseOffset < next { return false }
+      next = header.nextOffset
+      at += header.totalSize
+    }
+    return true
   }
 
   /// What was written becomes visible.

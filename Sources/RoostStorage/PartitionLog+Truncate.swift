@@ -48,6 +48,7 @@ extension PartitionLog {
       }
       nextOffset = offset
       nextPosition = 0
+      truncations += 1
       flushedUpTo = min(flushedUpTo, offset)
       try changeEpochs { $0.removeAll() }
       lastEpoch = -1
@@ -96,6 +97,7 @@ extension PartitionLog {
       recent.removeAll()
       watermark = min(watermark, nextOffset)
     }
+    truncations += 1
     flushedUpTo = min(flushedUpTo, nextOffset)
     try changeEpochs { $0.truncate(fromEnd: nextOffset) }
     lastEpoch = -1

@@ -25,6 +25,7 @@ extension PartitionLog {
     var directory: String
     var syncsDirectory: Bool
     var target: Int64
+    var truncations: Int
   }
 
   /// One at a time: a flush that finds nothing left to do must not return before the one that does it.
@@ -43,7 +44,7 @@ extension PartitionLog {
       let plan = FlushPlan(
         segments: cut + touched, untrimmed: untrimmed, snapshots: producers.staged,
         directory: directory,
-        syncsDirectory: directoryDirty, target: target)
+        syncsDirectory: directoryDirty, target: target, truncations: truncations)
       untrimmed = []
       directoryDirty = false
       return plan
@@ -72,7 +73,10 @@ extension PartitionLog {
       throw error
     }
     appendLock.withLock { _ in
-      flushedUpTo = max(flushedUpTo, min(plan.target, nextOffset))
+      // What was appended behind a cut has the offsets of what was flushed, and is not.
+      if plan.truncations == truncations {
+        flushedUpTo = max(flushedUpTo, min(plan.target, nextOffset))
+      }
       lastFlushMillis = now
     }
   }

@@ -67,6 +67,8 @@ public final class PartitionLog: @unchecked Sendable {
   @exclusivity(unchecked) var lastEpoch: Int32 = -1
   /// The names in the directory have changed since it was last flushed.
   var directoryDirty = true
+  /// How often the log was cut at its end.
+  var truncations = 0
   /// Segments that take no more appends and whose indexes have not been cut to their entries.
   var untrimmed: [LogSegment] = []
   /// Files that go when their time has come.

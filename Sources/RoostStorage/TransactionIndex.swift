@@ -30,7 +30,7 @@ final class TransactionIndex: Sendable {
   static let entrySize = 34
 
   let disk: any Disk
-  let path: String
+  private let name: Mutex<String>
   private let content = Atomic<Content>(.unknown)
 
   /// Only ever leaves `unknown`: a reader that found nothing cannot undo what an append has said meanwhile.
@@ -40,8 +40,14 @@ final class TransactionIndex: Sendable {
 
   init(disk: any Disk, path: String) {
     self.disk = disk
-    self.path = path
+    name = Mutex(path)
   }
+
+  /// Where the file is, or would be.
+  var path: String { name.withLock { $0 } }
+
+  /// The directory or the name has changed. Any thread: who looked for the old name finds no file there.
+  func renamed(to path: String) { name.withLock { $0 = path } }
 
   convenience init(disk: any Disk, directory: String, baseOffset: Int64) {
     self.init(disk: disk, path: directory + "/" + FileNames.segment(baseOffset, .transactionIndex))

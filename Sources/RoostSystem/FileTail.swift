@@ -18,6 +18,10 @@ public struct FileTail: ~Copyable {
     guard descriptor >= 0 else { throw RoostError(.notFound, "there is no file \(path)") }
     var status = stat()
     fstat(descriptor, &status)
+    guard lines > 0 else {
+      position = status.st_size
+      return []
+    }
     let window = min(status.st_size, off_t(lines) * 512 + 65_536)
     position = status.st_size - window
     let bytes = more()

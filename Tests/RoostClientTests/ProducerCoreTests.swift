@@ -163,6 +163,21 @@ import Testing
     #expect(core.isEmpty)
   }
 
+  @Test func allThatHasWaitedTooLongIsGivenUpAtOnce() throws {
+    // Nothing would wake the producer for what is left: it is due, and no answer is awaited.
+    var core = Self.core {
+      $0.lingerMillis = 0
+      $0.batchBytes = ProducerCore.batchOverhead + 50
+    }
+    for _ in 0..<5 { core.append(Self.record(1), to: Self.a, now: 0, completion: nil) }
+    let waiting = core.drain(now: 0, producer: nil) { _ in nil }
+    #expect(waiting.withoutLeader == ["t"])
+    let expired = core.drain(now: 10_000, producer: nil) { _ in nil }.expired
+    #expect(expired.count > 1)
+    #expect(expired.allSatisfy { $0.lastError?.message == "t-0 has no leader at the moment" })
+    #expect(core.isEmpty)
+  }
+
   @Test func whatWaitsForItsAcknowledgementIsTold() throws {
     var core = Self.core { $0.lingerMillis = 0 }
     core.append(Self.record(1), to: Self.a, now: 0, completion: nil)

@@ -146,4 +146,62 @@ import Testing
       Issue.record("nobody may go on")
     }
   }
+
+  @Test func theRightToGoBeyondIsGivenBackWithAFrameThatIsKept() {
+    let budget = MemoryBudget(limit: 1 << 20)
+    var pool = BlockPool(budget: budget)
+    var reader = FrameReader(frameBytesMax: 100 << 20, connection: 1)
+    // Larger than what blocks are rounded to: the last byte fills its block, and the socket seems to have more.
+    let length = 5 << 20
+    let stream = FixedStream(
+      withUnsafeBytes(of: Int32(length).bigEndian) { Array($0) }
+        + [UInt8](repeating: 1, count: length))
+    while case .bytes = reader.receive(from: stream, pool: &pool), !reader.hasNext {
+      reader.settle(pool: &pool)
+    }
+    guard case .frame = reader.next() else {
+      Issue.record("the frame has not arrived")
+      return
+    }
+    var lease: FrameLease? = reader.lease()
+    // Others take all there is, so that the connection may not begin another one.
+    budget.charge(2 << 20, .small)
+    guard case .overBudget(0, _) = reader.receive(from: stream, pool: &pool) else {
+      Issue.record("it reads on")
+      return
+    }
+    reader.settle(pool: &pool)
+    withExtendedLifetime(lease) {}
+    lease = nil
+    if case .grantedBeyond = budget.mayGrow(to: 5 << 20, .large, connection: 2) {
+    } else {
+      Issue.record("nobody may go on")
+    }
+    // Nor is it kept by one that leaves while it holds no block.
+    budget.frameEnded(connection: 2)
+    budget.discharge(2 << 20, .small)
+    #expect(budget.used == 0)
+  }
+}
+
+/// Bytes that are there at once, then none.
+private final class FixedStream: ByteStream {
+  let descriptor: Int32 = -1
+  private var rest: ArraySlice<UInt8>
+
+  init(_ bytes: [UInt8]) { rest = bytes[...] }
+
+  func receive(into buffer: UnsafeMutableRawPointer, capacity: Int) -> Transfer {
+    guard !rest.isEmpty else { return .wouldBlock }
+    let part = rest.prefix(capacity)
+    part.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress { buffer.copyMemory(from: base, byteCount: bytes.count) }
+    }
+    rest = rest.dropFirst(part.count)
+    return .bytes(part.count)
+  }
+
+  func send(_ bytes: UnsafeRawPointer, count: Int, more: Bool) -> Transfer { .wouldBlock }
+  func sendFile(_ file: Int32, position: Int64, count: Int) -> Transfer { .wouldBlock }
+  func close() {}
 }

@@ -14,7 +14,8 @@ final class AutoTopicCreation: Sendable {
   private let inFlight = Mutex<Set<String>>([])
   /// Sends the request to the coordinator; `done` comes on any thread, when the topics are known here or not made.
   private let send: Send
-  private let partitions: Int32
+  /// num.partitions
+  let partitions: Int32
   private let replicationFactor: Int16
 
   init(

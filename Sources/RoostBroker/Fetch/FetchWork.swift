@@ -1,5 +1,6 @@
 internal import RoostBase
 internal import RoostMessages
+internal import RoostNetwork
 internal import RoostReactor
 internal import RoostStorage
 
@@ -65,11 +66,14 @@ final class FetchWork {
   /// Hands over what there is: at once where it is in the page cache, else when the disk has brought it, which no
   /// event loop waits for.
   private func warm(_ then: @escaping (Reading) -> Void) {
+    // Of a client that has gone nothing more is read.
+    guard !call.slot.connection.isGone else { return }
     let reading = read()
     guard reading.isCold else { return then(reading) }
     let box = Confined((self, then))
     let loop = call.loop
     let submitted = broker.coldReads.submit {
+      guard !box.value.0.call.slot.connection.isGone else { return }
       let reading = box.value.0.load()
       loop.submit { box.value.1(reading) }
     }
@@ -81,8 +85,15 @@ final class FetchWork {
   /// On a thread that may wait: what the whole of this reads does not change once the work is made.
   private func load() -> Reading {
     var reading = read(waiting: true)
+    var loaded = 0
     for at in reading.outcomes.indices {
       guard let region = reading.outcomes[at].region else { continue }
+      guard loaded == 0 || loaded + region.length <= Limits.coldReadBytesMax else {
+        reading.bytes -= region.length
+        reading.outcomes[at].region = nil
+        continue
+      }
+      loaded += region.length
       do throws(RoostError) { try region.load() } catch {
         reading.bytes -= region.length
         reading.hasFailed = true

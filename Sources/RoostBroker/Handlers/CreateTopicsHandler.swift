@@ -21,8 +21,14 @@ enum CreateTopicsHandler: ApiHandler {
 
   static func handle(_ request: CreateTopicsRequest, _ call: Call, _ broker: Broker) {
     let deadline = Deadline(afterMillis: Int64(request.timeoutMs))
+    var asked = request
+    // Kafka takes the number from its controllers' configuration; here it is the brokers'.
+    for at in asked.topics.indices
+    where asked.topics[at].numPartitions == -1 && asked.topics[at].assignments.isEmpty {
+      asked.topics[at].numPartitions = broker.autoCreation.partitions
+    }
     broker.coordinator.forward(
-      request, of: RequestOrigin(call.client), version: forwardVersion,
+      asked, of: RequestOrigin(call.client), version: forwardVersion,
       expecting: CreateTopicsResponse.self,
       deadline: deadline.orLeast(broker.settings.requestTimeoutMillis), on: call.loop
     ) { result in

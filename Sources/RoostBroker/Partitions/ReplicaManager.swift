@@ -193,9 +193,9 @@ final class ReplicaManager: Sendable {
   private func failed(_ failed: PartitionLog, _ cause: RoostError) {
     let name = failed.topicPartition
     log.error("\(name) is off line: \(cause). \(advice(cause))", topic: name.topic)
-    guard let partition = topics.find(name: name.topic)?.partition(name.partition),
-      partition.fail(cause, log: failed)
-    else { return }
+    guard let partition = topics.find(name: name.topic)?.partition(name.partition) else { return }
+    // An append that met the failure at the same time may have said so first; it wakes nobody.
+    _ = partition.fail(cause, log: failed)
     var wake = WakeBatch()
     wake.add(partition.watchers)
     // Not in place: this may be in the midst of a produce request.

@@ -26,6 +26,8 @@ final class ProduceLane {
   /// The first `groupCount` are of this batch of work; the others are kept for their room.
   private var groups: [Group] = []
   private var groupCount = 0
+  /// Places in `groups`, once there are too many to be looked through.
+  private var groupPlaces: [ObjectIdentifier: Int] = [:]
   private var wake = WakeBatch()
   private let reader = RecordReader()
   private let transcoder = BatchTranscoder()
@@ -205,9 +207,9 @@ final class ProduceLane {
     _ bytes: UnsafeMutableRawBufferPointer, to partition: Partition, _ origin: Origin
   ) {
     counted.bytesIn += Int64(bytes.count)
-    var at = 0
-    while at < groupCount, groups[at].partition !== partition { at += 1 }
+    let at = place(of: partition)
     if at == groupCount {
+      if !groupPlaces.isEmpty { groupPlaces[ObjectIdentifier(partition)] = at }
       if at == groups.count {
         groups.append(Group(partition: partition))
       } else {
@@ -217,6 +219,19 @@ final class ProduceLane {
     }
     groups[at].appends.append(GroupAppend(bytes))
     groups[at].origins.append(origin)
+  }
+
+  /// Where the partition's group is, or is to be: looked for one by one while there are few.
+  private func place(of partition: Partition) -> Int {
+    if groupCount < Limits.comparedGroups {
+      var at = 0
+      while at < groupCount, groups[at].partition !== partition { at += 1 }
+      return at
+    }
+    if groupPlaces.isEmpty {
+      for at in 0..<groupCount { groupPlaces[ObjectIdentifier(groups[at].partition)] = at }
+    }
+    return groupPlaces[ObjectIdentifier(partition)] ?? groupCount
   }
 
   // MARK: Writing
@@ -234,6 +249,7 @@ final class ProduceLane {
       groups[at].origins.removeAll(keepingCapacity: isKept)
     }
     groupCount = 0
+    if !groupPlaces.isEmpty { groupPlaces = [:] }
     if groups.count > Limits.spareGroups { groups.removeLast(groups.count - Limits.spareGroups) }
     if groups.capacity > Limits.spareGroupBatches { groups = [] }
     swap(&staged, &finishing)
