@@ -53,6 +53,8 @@ public final class Broker: @unchecked Sendable {
   let waitingForIO = ByteAllowance(limit: Limits.waitingBytesMax)
   /// Says that the I/O pool takes no more.
   let overload = LineGate()
+  /// Clients that look for a group's or a transaction's coordinator.
+  let coordinatorAsked = LineGate()
   let upkeep: Upkeep
   private(set) var coordinator: CoordinatorClient
   private(set) var producerIds: ProducerIdManager
@@ -74,6 +76,9 @@ public final class Broker: @unchecked Sendable {
   private struct Shared {
     var state = State.starting
     var onReady: (@Sendable () -> Void)?
+    var onStatus: (@Sendable (String) -> Void)?
+    /// What was said last.
+    var status = ""
     var onFailed: (@Sendable (RoostError) -> Void)?
     var isGateTimed = false
   }
@@ -195,8 +200,10 @@ public final class Broker: @unchecked Sendable {
   public func start(
     listeners: [Listener], onRegistered: @escaping @Sendable (Int64) -> Void = { _ in },
     onFailed: @escaping @Sendable (RoostError) -> Void,
+    onStatus: @escaping @Sendable (String) -> Void = { _ in },
     onReady: @escaping @Sendable () -> Void
   ) {
+    replicas.onFailure { [weak self] in self?.tellStatus() }
     lifecycle.onRegistered = { [self] epoch in
       registeredEpoch.store(epoch, ordering: .relaxed)
       onRegistered(epoch)
@@ -211,6 +218,7 @@ public final class Broker: @unchecked Sendable {
     shared.withLock { shared in
       shared.state = .recovery
       shared.onFailed = onFailed
+      shared.onStatus = onStatus
       shared.onReady = { [self] in
         for listener in listeners {
           do throws(RoostError) {
@@ -241,6 +249,8 @@ public final class Broker: @unchecked Sendable {
   private func applied(_ image: MetadataImage) {
     lifecycle.metadataApplied(image)
     openWhenReady(image, isLate: false)
+    // What was off line may be deleted.
+    tellStatus()
   }
 
   /// READY: this broker is let in, and the image shows all of the spec's brokers and topics, or they had their time.
@@ -268,7 +278,23 @@ public final class Broker: @unchecked Sendable {
       shared.state = .running
       return shared.onReady
     }
+    tellStatus()
     open?()
+  }
+
+  /// Says how it serves, when that has changed.
+  private func tellStatus() {
+    let offline = replicas.offlineCount
+    let text =
+      offline == 0
+      ? "serving"
+      : "serving, but \(offline) partition\(offline == 1 ? " is" : "s are") off line: its log says why"
+    let tell = shared.withLock { shared -> (@Sendable (String) -> Void)? in
+      guard shared.state == .running, shared.status != text else { return nil }
+      shared.status = text
+      return shared.onStatus
+    }
+    tell?(text)
   }
 
   // MARK: Stopping

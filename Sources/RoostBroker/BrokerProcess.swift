@@ -54,10 +54,8 @@ private struct BrokerRun {
         // Clients must not be served on. What was acknowledged is in the files already.
         _exit(1)
       },
-      onReady: {
-        host.status("serving")
-        host.ready()
-      })
+      onStatus: { host.status($0) },
+      onReady: { host.ready() })
     host.waitForStop(probe: broker.makeLivenessProbe())
     host.status("stopping")
     host.extendTimeout(microseconds: Self.stopMicroseconds)

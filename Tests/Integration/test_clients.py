@@ -234,3 +234,12 @@ def test_reads_of_what_is_not_in_memory(make_cluster):
     assert not any(name.startswith("read-") for name in before)
     if all(tells):
         assert any(name.startswith("read-") for name in threads(pid))
+
+
+def test_topics_take_the_brokers_number_of_partitions(make_cluster):
+    cluster = make_cluster(1, config={"num.partitions": 3})
+    cluster.roost("topic", "create", "given")
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.create_topics([confluent_kafka.admin.NewTopic("left-open", num_partitions=-1, replication_factor=1)])["left-open"].result(30)
+    topics = admin.list_topics(timeout=30).topics
+    assert {name: len(topics[name].partitions) for name in ("given", "left-open")} == {"given": 3, "left-open": 3}

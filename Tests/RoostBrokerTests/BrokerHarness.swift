@@ -22,6 +22,15 @@ final class BrokerHarness: @unchecked Sendable {
   let directory: String
   private let socket: BoundSocketBox
   private let clientLoop: EventLoop
+  /// How it serves, as it said.
+  let statuses = Statuses()
+
+  final class Statuses: Sendable {
+    private let list = Mutex<[String]>([])
+    func add(_ text: String) { list.withLock { $0.append(text) } }
+    var all: [String] { list.withLock { $0 } }
+  }
+
   /// Signalled when the broker says that it cannot go on.
   let failed: DispatchSemaphore
 
@@ -75,7 +84,8 @@ final class BrokerHarness: @unchecked Sendable {
     self.failed = failed
     broker.start(
       listeners: [.init(name: listener, descriptor: socket.socket.descriptor)],
-      onFailed: { _ in failed.signal() }, onReady: { ready.signal() })
+      onFailed: { _ in failed.signal() }, onStatus: { [statuses] in statuses.add($0) },
+      onReady: { ready.signal() })
     guard ready.wait(timeout: .now() + 20) == .success else {
       throw RoostError(.timeout, "the broker did not become ready")
     }

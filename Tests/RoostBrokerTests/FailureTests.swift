@@ -42,6 +42,8 @@ import Testing
     #expect(line.hasPrefix("t-0 is off line: cannot write "))
     #expect(line.contains("injected. Make room on the disk of \(harness.directory), then start"))
     #expect(harness.broker.replicas.counts.offline == 1)
+    #expect(
+      harness.statuses.all.last == "serving, but 1 partition is off line: its log says why")
     #expect(try await client.produce("t", 1, Batches.make(1)).errorCode == 0)
     try? harness.end()
     #expect(lines.all.count == 1)

@@ -1,5 +1,6 @@
 internal import RoostBase
 internal import RoostMessages
+internal import RoostNetwork
 
 /// FindCoordinator (key 10): offered because librdkafka asks for it before it uses lz4; there are no groups and no
 /// transactions yet, so a well-formed question is answered with COORDINATOR_NOT_AVAILABLE, which clients repeat.
@@ -37,6 +38,15 @@ enum FindCoordinatorHandler: ApiHandler {
       if call.version >= 1 { response.errorMessage = message(error) }
       response.nodeId = -1
       response.port = -1
+    }
+    if [response.errorCode, response.coordinators.first?.errorCode ?? 0].contains(
+      ErrorCode.coordinatorNotAvailable.rawValue)
+    {
+      broker.coordinatorAsked.note {
+        broker.log.warning(
+          "the client \(call.client.clientId ?? "without a name") at \(call.client.peer) asks for the coordinator of a "
+            + "group or a transaction: there are none in this release, and it will wait\($0)")
+      }
     }
     call.answer(response)
   }

@@ -17,6 +17,9 @@ final class ReplicaManager: Sendable {
   /// Plugins of a topic, by its name; set before the first image is applied.
   private let interceptors: @Sendable (String) -> (any ProduceInterceptor)?
   private let index = Mutex(TopicIndex.empty)
+  private let failureHandler = Mutex<(@Sendable () -> Void)?>(nil)
+  /// A partition has failed since the start: whether one still has must be counted.
+  private let hasFailed = Atomic<Bool>(false)
 
   init(
     brokerId: Int32, logs: LogManager, metadata: MetadataCache, settings: BrokerSettings,
@@ -184,6 +187,7 @@ final class ReplicaManager: Sendable {
         log.error("the log of \(name) cannot be used: \(error)", topic: partition.topicName)
       }
       partition.become(.failed(error), leader: leader)
+      tellFailure()
     }
   }
 
@@ -200,7 +204,21 @@ final class ReplicaManager: Sendable {
     wake.add(partition.watchers)
     // Not in place: this may be in the midst of a produce request.
     wake.flush(inPlace: false)
+    tellFailure()
   }
+
+  /// Calls `handler` whenever a partition has failed, on the thread that met it.
+  func onFailure(_ handler: @escaping @Sendable () -> Void) {
+    failureHandler.withLock { $0 = handler }
+  }
+
+  private func tellFailure() {
+    hasFailed.store(true, ordering: .relaxed)
+    failureHandler.withLock { $0 }?()
+  }
+
+  /// Partitions that are off line. Costs nothing as long as none ever was.
+  var offlineCount: Int { hasFailed.load(ordering: .relaxed) ? counts.offline : 0 }
 
   private func advice(_ cause: RoostError) -> String {
     // The cause says what to do with the files.
