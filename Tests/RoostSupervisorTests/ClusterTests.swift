@@ -332,6 +332,22 @@ struct ClusterTests {
     #expect(cluster.roostdLog.contains("broker-1 does not end by itself, killing it"))
   }
 
+  @Test func aStartThatFailsEarlyLeavesNothingBehind() throws {
+    let cluster = try TestCluster(brokers: 1)
+    let spec = String(
+      decoding: try #require(
+        try HostFiles.read(cluster.root + "/spec.yaml", bytesMax: 1 << 20)), as: UTF8.self)
+    let line = "coordinators: [ { id: 1"
+    #expect(spec.contains(line))
+    try HostFiles.replace(
+      cluster.root + "/spec.yaml",
+      Array(spec.replacing(line, with: line + ", data-directory: /proc/x").utf8))
+    let roostd = try cluster.start()
+    #expect(try cluster.wait(roostd) == .exited(1))
+    #expect(cluster.roostdLog.contains("/proc/x"))
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
+  }
+
   @Test func notReadyInTimeEndsTheStart() throws {
     let cluster = try TestCluster(
       brokers: 1,

@@ -87,25 +87,48 @@ public final class Supervisor {
     spawner = Spawner(
       installation: installation, plan: plan, environment: options.environment,
       logLevel: options.logLevel, logFormat: options.logFormat)
+    // What may be wrong with the plan comes before what others would find here.
+    for directory in plan.processes.compactMap(\.directory) {
+      try HostFiles.makePrivateDirectory(directory)
+    }
     notifyServer = try NotifyServer(path: plan.directories.notifySocket)
-    controlSocket = try BoundSocket(unixPath: plan.directories.controlSocket)
+    controlSocket = try Self.bindControl(plan.directories)
     deaths = DeathReporter(sockets: plan.coordinatorSockets, log: log)
     records = ChildRecordFile(path: plan.directories.childRecords, cluster: plan.cluster)
     let toJournal = log.isJournal
     for process in plan.processes {
-      if let directory = process.directory { try HostFiles.makePrivateDirectory(directory) }
       children[process.id] = Child(
         plan: process,
         logPath: toJournal ? nil : "\(plan.directories.log)/\(process.id).log")
     }
-    try controlSocket.open()
+  }
+
+  /// The second of the sockets of supervision; without it the first goes too.
+  private static func bindControl(_ directories: Directories) throws(RoostError) -> BoundSocket {
+    do {
+      let socket = try BoundSocket(unixPath: directories.controlSocket)
+      try socket.open()
+      return socket
+    } catch {
+      removeSockets(directories)
+      throw error
+    }
+  }
+
+  private static func removeSockets(_ directories: Directories) {
+    HostFiles.remove(directories.controlSocket)
+    HostFiles.remove(directories.notifySocket)
   }
 
   var now: Int64 { MonotonicClock.millis() }
 
   /// Runs the cluster until it has stopped. The exit code.
   public func run() throws(RoostError) -> Int32 {
-    let found = try records.findLeftovers(log)
+    let found: [(leftover: Leftover, held: HeldProcess)]
+    do { found = try records.findLeftovers(log) } catch {
+      Self.removeSockets(plan.directories)
+      throw error
+    }
     for (leftover, held) in found { leftovers[leftover.pid] = held }
     log.info("starting \(plan.processes.count) processes of cluster \(plan.cluster)")
     tell(.begin(leftovers: found.map(\.leftover)))
@@ -370,8 +393,7 @@ public final class Supervisor {
         HostFiles.remove(path)
       }
     }
-    HostFiles.remove(plan.directories.controlSocket)
-    HostFiles.remove(plan.directories.notifySocket)
+    Self.removeSockets(plan.directories)
     // Those that this roostd bound: what leftovers serve is theirs.
     for child in children.values {
       for case .unix(let path) in child.listeners.map(\.address) { HostFiles.remove(path) }

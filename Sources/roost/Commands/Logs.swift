@@ -60,11 +60,13 @@ extension Commands {
     if let process = found.first ?? (others.count == 1 ? others.first : nil) {
       return LogSource(role: process.role, instance: process.instance, path: process.path)
     }
-    let all = catalog.entries.map(\.id).joined(separator: ", ")
+    let all =
+      catalog.entries.isEmpty
+      ? "only roostd" : catalog.entries.map(\.id).joined(separator: ", ") + " and roostd"
     throw RoostError(
       .notFound,
       "cluster \(catalog.cluster) has \(others.isEmpty ? "no process" : "several processes") "
-        + "\"\(name)\"; it has \(all) and roostd")
+        + "\"\(name)\"; it has \(all)")
   }
 
   /// Becomes journalctl with the fields that roost-host writes.

@@ -50,7 +50,9 @@ extension Commands {
       Console.out((arguments.has("watch") ? json.compact : json.pretty) + "\n")
       return
     }
-    Console.out("\(abandoned.sentence)\n\(abandoned.advice)\n\n")
+    Console.out("\(abandoned.sentence)\n\(abandoned.advice)\n")
+    guard !abandoned.processes.isEmpty else { return }
+    Console.out("\n")
     var table = Table("PROCESS", "STATE", ">PID", ">MEMORY")
     for process in abandoned.processes {
       let memory = process.isAlive ? ProcFS.memory(pid: process.pid)?.anonymous : nil
