@@ -10,6 +10,8 @@ public enum Limits {
   public static let stopNoticeMillis: Int64 = 5_000
   /// Between two looks of the command line at a stop.
   public static let stopLookMillis: Int64 = 200
+  /// The kernel has a process that got SIGKILL end within this, or it hangs in the kernel.
+  public static let killMillis: Int64 = 5_000
   /// Between two looks at processes that nobody supervises and that are being ended.
   public static let leftoverLookMillis: Int64 = 50
   /// Listeners that cannot be opened (another process has the address) are tried again: the first pause, the longest.

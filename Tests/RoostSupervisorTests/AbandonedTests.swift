@@ -49,6 +49,15 @@ struct LeftoverStopTests {
     #expect(stop.isDone)
   }
 
+  @Test func nobodyGetsLongerThanThereIsTime() {
+    var stop = stop()
+    _ = stop.step(now: 0, killBy: 200)
+    #expect(stop.waits(now: 0).map(\.killInMillis) == [100, 200])
+    // The stage that was not asked yet goes with them.
+    #expect(stop.kill().map(\.pid) == [1, 2, 3])
+    #expect(stop.kill().isEmpty)
+  }
+
   @Test func whoIsGoneAlreadyGetsNoSignal() {
     var stop = stop()
     for pid: Int32 in [2, 3] { stop.ended(pid) }
@@ -105,6 +114,20 @@ struct AbandonedTests {
       ],
       runtime: nil, state: nil)
     #expect(catalog.entries.map(\.id) == ["broker-1", "broker-2", "coordinator-1"])
+  }
+
+  @Test func whatDoesNotEndInTheTimeToWaitIsKilled() throws {
+    // Its own stop timeout would be far behind that time.
+    let cluster = try TestCluster(brokers: 1, extra: "defaults: { timeouts: { stop: 10m } }\n")
+    let roostd = try cluster.start(environment: ["ROOST_TEST_MODE_broker=stubborn"])
+    cluster.untilReady()
+    let pids = try #require(cluster.status()).processes.map(\.pid)
+    #expect(kill(roostd, SIGKILL) == 0)
+    _ = try cluster.wait(roostd)
+    let found = try #require(try abandoned(cluster))
+    #expect(try found.end(timeoutMillis: 300) { _ in })
+    for pid in pids { #expect(ProcFS.startTime(pid: pid) == nil || ProcFS.isZombie(pid: pid)) }
+    #expect(HostFiles.list(cluster.runtime) == ["supervisor.lock"])
   }
 
   @Test func whatHasEndedIsNotTakenForAnother() throws {
@@ -196,6 +219,25 @@ struct TrapTests {
       #expect(chown(path, 0, 0) == 0)
       #expect(places(folder) == ["test"])
     }
+  }
+
+  @Test func oneThatCannotBeReadIsNotInTheWayOfAnother() throws {
+    let folder = try Folder()
+    _ = try makePlace(folder)
+    func find() throws -> ClusterControl.Found {
+      try ClusterControl.find(cluster: nil, environment: ["XDG_RUNTIME_DIR": folder.path])
+    }
+    let alone = #expect(throws: RoostError.self) { try find() }
+    #expect(alone?.description.contains("cannot be read; remove it") == true)
+    // Another whose roostd is gone.
+    let other = folder.path + "/roost/zebra"
+    try HostFiles.makePrivateDirectory(other)
+    _ = try BoundSocket(unixPath: other + "/supervisor.sock")
+    guard case .abandoned(let found) = try find() else {
+      Issue.record("it is not found")
+      return
+    }
+    #expect(found.cluster == "zebra")
   }
 
   @Test func aRecordIsAFileAndNothingElse() throws {

@@ -73,8 +73,8 @@ public final class AbandonedCluster {
       : "\"roost down\" ends them, \"roost up \(spec)\" replaces them"
   }
 
-  /// Ends what lives, stage by stage, and removes the record and the sockets. False when something still lives after
-  /// `timeoutMillis`: nothing is removed then. `progress` hears a few times a second for whom it waits.
+  /// Ends what lives, stage by stage, and removes the record and the sockets. What is still there after
+  /// `timeoutMillis` gets SIGKILL; false when something lives even then: nothing is removed. `progress` hears a few times a second for whom it waits.
   ///
   /// Throws `.unavailable` while a roostd holds the cluster's lock.
   public func end(
@@ -94,8 +94,10 @@ public final class AbandonedCluster {
       let now = MonotonicClock.millis()
       for (pid, process) in held where process.handle.hasEnded { stop.ended(pid) }
       if stop.isDone { break }
-      for order in stop.step(now: now) { try held[order.pid]?.handle.send(signal: order.signal) }
-      guard now < deadline else { return false }
+      let isLate = now >= deadline
+      let orders = isLate ? stop.kill() : stop.step(now: now, killBy: deadline)
+      for order in orders { try held[order.pid]?.handle.send(signal: order.signal) }
+      guard now < deadline + Limits.killMillis else { return false }
       progress(stop.waits(now: now))
       MonotonicClock.sleep(millis: Limits.leftoverLookMillis)
     }

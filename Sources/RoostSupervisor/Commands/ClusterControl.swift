@@ -69,19 +69,19 @@ public final class ClusterControl {
       .filter { cluster == nil || runtime != nil || $0.cluster == cluster }
     var open: [(Place, ClusterControl)] = []
     var dead: [Place] = []
+    // What cannot be asked or read is not in the way of what can.
+    var errors: [RoostError] = []
     for place in wanted {
       do { open.append((place, try ClusterControl(socket: place.socket))) } catch {
-        guard error.isNobodyListening else {
-          if wanted.count == 1 { throw error }
-          continue
-        }
-        dead.append(place)
+        if error.isNobodyListening { dead.append(place) } else { errors.append(error) }
       }
     }
     if open.count > 1 { throw several("run", open.map(\.0.cluster)) }
     if let only = open.first { return .running(only.1) }
     var abandoned: [AbandonedCluster] = []
-    for place in dead { abandoned.append(try AbandonedCluster(place)) }
+    for place in dead {
+      do { abandoned.append(try AbandonedCluster(place)) } catch { errors.append(error) }
+    }
     let living = abandoned.filter { !$0.living.isEmpty }
     if living.count > 1 { throw several("are left by a roostd that died", living.map(\.cluster)) }
     if let only = living.first ?? abandoned.first, living.count == 1 || abandoned.count == 1 {
@@ -93,6 +93,7 @@ public final class ClusterControl {
         "no cluster runs here; \(abandoned.map(\.cluster).joined(separator: ", ")) ended without a"
           + " stop, \"roost down --cluster NAME\" removes what is left")
     }
+    if let first = errors.first { throw first }
     throw RoostError(
       .unavailable,
       cluster.map { "the cluster \($0) does not run here; \"roost up SPEC\" starts it" }

@@ -50,8 +50,8 @@ public struct LeftoverStop: Equatable, Sendable {
 
   mutating func ended(_ pid: Int32) { rest.removeAll { $0.process.pid == pid } }
 
-  /// Says which signals are due: all of one stage end before the next is asked.
-  mutating func step(now: Int64) -> [Order] {
+  /// Says which signals are due: all of one stage end before the next is asked. Nobody gets longer than until `killBy`.
+  mutating func step(now: Int64, killBy: Int64 = .max) -> [Order] {
     guard let stage = rest.map(\.stage).min() else { return [] }
     var orders: [Order] = []
     for index in rest.indices where rest[index].stage == stage {
@@ -59,7 +59,7 @@ public struct LeftoverStop: Equatable, Sendable {
       switch rest[index].progress {
       case .waits:
         orders.append(Order(pid: process.pid, signal: Signal.terminate))
-        rest[index].progress = .asked(killAt: now + process.stopTimeoutMillis)
+        rest[index].progress = .asked(killAt: min(now + process.stopTimeoutMillis, killBy))
       case .asked(let killAt?) where now >= killAt:
         orders.append(Order(pid: process.pid, signal: Signal.kill))
         rest[index].progress = .asked(killAt: nil)

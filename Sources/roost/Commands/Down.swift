@@ -37,9 +37,9 @@ extension Commands {
       .init("timeout", value: "SECONDS", help: "How long to wait (default 60)"),
     ],
     notes: """
-      What a stop waits for is shown on a terminal, and elsewhere said every five seconds. A second one ends everything
-      at once. When roostd has died, this ends the processes that it left (SIGTERM, and SIGKILL after their stop timeout)
-      and removes their sockets.
+      What a stop waits for is shown on a terminal, and elsewhere said every five seconds. A second one has
+      roostd end everything at once. When roostd has died, this ends the processes that it left (SIGTERM, and SIGKILL
+      after their stop timeout or when the time to wait is over) and removes their sockets.
       The exit code is 0 when the cluster has stopped, 1 when none runs here or it has not stopped in time.
       """
   ) { arguments in
