@@ -68,10 +68,13 @@ extension ClusterPlan {
     guard let first = addresses.first else { return "" }
     let roost = Installation.ownDirectory() + "/roost"
     let topic = spec.topics.first?.name ?? "greetings"
+    let beginning =
+      spec.topics.isEmpty
+      ? "\(roost) topic create \(topic) --partitions 3 -b \(first)" : "\(roost) status"
     return """
 
       Cluster \(spec.cluster) serves \(addresses.joined(separator: ",")). In another terminal:
-        \(roost) status
+        \(beginning)
         echo hello | \(roost) produce \(topic) -b \(first)
         \(roost) consume \(topic) --from-beginning -b \(first)
       Ctrl-C stops it.

@@ -192,7 +192,7 @@ public final class CoordinatorServer: @unchecked Sendable {
     let text =
       core.isLeading
       ? "leads in epoch \(log.position.epoch); \(active) of \(image.brokers.count) brokers serve, "
-        + "\(image.topics.count) topics"
+        + "\(image.topics.count) topic\(image.topics.count == 1 ? "" : "s")"
       : "follows"
     guard text != lastStatus else { return }
     lastStatus = text
