@@ -390,6 +390,28 @@ struct CoreTests {
     #expect(silent.contains(.process(broker, .signal(Signal.abort))))
   }
 
+  @Test func aRestartWhileTheClusterStartsDoesNotWaitForAnAddressForGood() {
+    var core = coreWithoutBroker()
+    _ = notify(&core, broker, "EXTEND_TIMEOUT_USEC", "3600000000", now: 11)
+    _ = core.handle(.process(mask, .exited(.exited(1))), now: 100)
+    _ = core.handle(.timer, now: 1_000)
+    spawn(&core, mask, pid: 20, now: 1_000)
+    _ = core.handle(
+      .process(mask, .notified(NotifyMessage([("READY", "1")]))), now: 1_000)
+    _ = core.handle(.process(mask, .listenFailed("in use")), now: 1_000)
+    var now: Int64 = 1_000
+    var actions: [SupervisorAction] = []
+    while !actions.contains(.process(mask, .signal(Signal.terminate))), now < 200_000 {
+      now = core.nextDeadline ?? now
+      for id in [coordinator, mask] { _ = notify(&core, id, "WATCHDOG", "1", now: now) }
+      actions = core.handle(.timer, now: now)
+      _ = core.handle(.process(mask, .listenFailed("in use")), now: now)
+    }
+    #expect(now == 1_000 + TimeoutsSpec.standard.startMillis)
+    _ = core.handle(.process(mask, .exited(.exited(0))), now: now)
+    #expect(core.isStopping)
+  }
+
   @Test func whatDiesWithShutListenersIsStartedAgain() {
     var core = readyCore()
     _ = core.handle(.process(broker, .exited(.exited(1))), now: 100)

@@ -45,6 +45,8 @@ public struct ProcessMachine: Sendable {
   public private(set) var lastExit: String?
   /// It has been ready once, its listeners open.
   public private(set) var wasReady = false
+  /// The whole cluster has been ready once: from then on nothing is given up that only needs an address.
+  var clusterWasReady = false
   private var gatesOpen: Bool
   private var failuresInRow = 0
   private var recentStarts: [Int64] = []
@@ -183,8 +185,8 @@ public struct ProcessMachine: Sendable {
       return []
     }
     // It serves only once its listeners are open, and what is in their way is not the process's fault: it gets the
-    // whole of its time for that. One that has been ready before has no end of it.
-    let end = wasReady ? nil : now + settings.startTimeoutMillis
+    // whole of its time for that. There is no end of it once the cluster was ready; before, its start has to end.
+    let end = clusterWasReady ? nil : now + settings.startTimeoutMillis
     state = .opening(life, Opening(deadline: end, lastPing: now))
     return [.openListeners]
   }

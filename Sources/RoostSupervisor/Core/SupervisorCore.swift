@@ -255,6 +255,7 @@ public struct SupervisorCore: Sendable {
       }
       if machines.values.allSatisfy({ $0.state.isUp }) {
         phase = .ready
+        for id in order { machines[id]?.clusterWasReady = true }
         actions.append(.announceReady)
       }
     case .stopping(let stage, let code, let reason): settleStop(stage, code, reason, now, &actions)
