@@ -22,18 +22,18 @@ final class RequestDispatcher: RequestHandler {
 
   func lane(_ loop: EventLoop) -> ProduceLane {
     let wanted = ObjectIdentifier(loop)
-    for entry in lanes where entry.loop == wanted { return entry.lane.value }
-    preconditionFailure("a connection belongs to one of the broker's loops")
+    return lane { $0 == wanted }
   }
 
-  private func lane(_ request: InboundRequest) -> ProduceLane {
-    for entry in lanes where request.isOn(entry.loop) { return entry.lane.value }
+  @inline(__always)
+  private func lane(where isWanted: (ObjectIdentifier) -> Bool) -> ProduceLane {
+    for entry in lanes where isWanted(entry.loop) { return entry.lane.value }
     preconditionFailure("a connection belongs to one of the broker's loops")
   }
 
   func handle(_ request: InboundRequest) {
     do throws(WireError) {
-      let lane = lane(request)
+      let lane = lane(where: request.isOn)
       if request.apiKey == ApiKey.produce.rawValue { return try lane.take(request) }
       broker.metrics.addRequest(request.apiKey)
       if lane.hasWork { lane.flush() }

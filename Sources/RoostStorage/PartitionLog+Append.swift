@@ -45,24 +45,13 @@ extension PartitionLog {
     group: inout [GroupAppend], leaderEpoch: Int32, origin: AppendOrigin = .client,
     commits: Bool = false, now: Int64
   ) throws(RoostError) {
-    do throws(RoostError) {
-      try appendLock.withLock { _ throws(RoostError) in
-        try requireOnline()
-        guard mayAppend(leaderEpoch) else {
-          for n in group.indices { group[n].result = .refused(.notLeader) }
-          return
-        }
-        do throws(RoostError) {
-          try appendGroup(
-            &group, leaderEpoch: leaderEpoch, origin: origin, commits: commits, now: now)
-        } catch {
-          fail(error)
-          throw error
-        }
+    try changing { () throws(RoostError) in
+      guard mayAppend(leaderEpoch) else {
+        for n in group.indices { group[n].result = .refused(.notLeader) }
+        return
       }
-    } catch {
-      tellFailure()
-      throw error
+      try appendGroup(
+        &group, leaderEpoch: leaderEpoch, origin: origin, commits: commits, now: now)
     }
   }
 

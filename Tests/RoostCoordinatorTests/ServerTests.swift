@@ -188,14 +188,22 @@ final class RunningCoordinator {
     second.stop()
   }
 
-  @Test func aBrokerThatIsFarBehindTakesASnapshot() async throws {
-    let running = try RunningCoordinator(in: TemporaryDirectory())
-    let connection = running.connect()
+  /// Registers broker 1; what it asks for producer ids with.
+  private static func register(
+    _ connection: KafkaConnection
+  ) async throws -> AllocateProducerIdsRequest {
     let registered = try await connection.request(
-      Self.registration(1, incarnation: 1), version: 4, expecting: BrokerRegistrationResponse.self)
+      registration(1, incarnation: 1), version: 4, expecting: BrokerRegistrationResponse.self)
     var allocation = AllocateProducerIdsRequest()
     allocation.brokerId = 1
     allocation.brokerEpoch = registered.message.brokerEpoch
+    return allocation
+  }
+
+  @Test func aBrokerThatIsFarBehindTakesASnapshot() async throws {
+    let running = try RunningCoordinator(in: TemporaryDirectory())
+    let connection = running.connect()
+    let allocation = try await Self.register(connection)
     for _ in 0..<50 {
       let ids = try await connection.request(
         allocation, version: 0, expecting: AllocateProducerIdsResponse.self)
@@ -324,11 +332,7 @@ final class RunningCoordinator {
   @Test func aStopUnderLoadIsClean() async throws {
     let running = try RunningCoordinator(in: TemporaryDirectory())
     let connection = running.connect()
-    let registered = try await connection.request(
-      Self.registration(1, incarnation: 1), version: 4, expecting: BrokerRegistrationResponse.self)
-    var allocation = AllocateProducerIdsRequest()
-    allocation.brokerId = 1
-    allocation.brokerEpoch = registered.message.brokerEpoch
+    let allocation = try await Self.register(connection)
     let answered = Mutex(0)
     for _ in 0..<300 {
       try connection.send(allocation, version: 0, expecting: AllocateProducerIdsResponse.self) {
